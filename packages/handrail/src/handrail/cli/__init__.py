@@ -1,0 +1,50 @@
+"""The `handrail` command: verbs beside plain `alembic`, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from handrail import __version__
+from handrail.errors import HandrailError
+
+COMMANDS = {
+    "completion": "Print the line that switches on tab completion for your shell.",
+    "db": "Start, stop and use this project's own development PostgreSQL.",
+    "dev": "Run the service here: PostgreSQL, migrations, web server.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists every command from one table and imports a command's module when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"handrail.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="handrail")
+def handrail() -> None:
+    """Keeps PostgreSQL migrations safe. Migrate with plain `alembic`; these verbs come on top."""
+
+
+def main() -> None:
+    """Run the command line; a foreseen fault ends it with one message and that fault's exit code."""
+    try:
+        handrail(prog_name="handrail")
+    except HandrailError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(error.exit_code)

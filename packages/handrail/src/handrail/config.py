@@ -1,0 +1,121 @@
+"""What a project says about itself: `[tool.handrail]` in its pyproject.toml, the environment and `.env`.
+
+This is the one file that reads the environment. It imports neither SQLAlchemy nor the project.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handrail.errors import ConfigurationError
+
+KEYS = {"metadata": str, "exclude": list, "scratch_url": str, "version_table": str, "version_table_schema": str}
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project's settings, read once and handed down.
+
+    Attributes:
+        root: The folder of pyproject.toml.
+        metadata: Where the models' base class (or MetaData) is, as `module:attribute`.
+        exclude: Dotted modules that are never imported when models are looked for.
+        scratch_url: A server on which throwaway databases may be created; None means the embedded one.
+        version_table: Name of Alembic's version table.
+        version_table_schema: Its schema; None means the schema of the metadata.
+        entrypoint: The ASGI application, `module:attribute`, from `[tool.fastapi]`.
+        environment: `ENVIRONMENT`, in lower case; `development` unless it is set.
+        database_url: `DATABASE_URL`; None when it is not set or empty. Holds a secret.
+    """
+
+    root: Path
+    metadata: str
+    exclude: tuple[str, ...] = ()
+    scratch_url: str | None = field(default=None, repr=False)
+    version_table: str = "alembic_version"
+    version_table_schema: str | None = None
+    entrypoint: str = "app.main:app"
+    environment: str = "development"
+    database_url: str | None = field(default=None, repr=False)
+
+    @property
+    def production(self) -> bool:
+        """Whether nothing may be started or invented for this project's convenience."""
+        return self.environment == "production"
+
+    @property
+    def package(self) -> str:
+        """The top-level package that holds the models."""
+        return self.metadata.partition(":")[0].partition(".")[0]
+
+
+def load_project(start: Path | None = None) -> Project:
+    """Read the project that `start` (default: the working directory) lies in.
+
+    Raises:
+        ConfigurationError: There is no `[tool.handrail]` in any pyproject.toml from `start` upwards, or it is wrong.
+    """
+    root, pyproject = find_pyproject((start or Path.cwd()).resolve())
+    table = validated(pyproject["tool"]["handrail"], root / "pyproject.toml")
+    environment = read_environment(root)
+    return Project(
+        root=root,
+        metadata=table["metadata"],
+        exclude=tuple(table.get("exclude", ())),
+        scratch_url=environment.get("HANDRAIL_SCRATCH_URL") or table.get("scratch_url"),
+        version_table=table.get("version_table", "alembic_version"),
+        version_table_schema=table.get("version_table_schema"),
+        entrypoint=pyproject["tool"].get("fastapi", {}).get("entrypoint", "app.main:app"),
+        environment=environment.get("ENVIRONMENT", "").strip().lower() or "development",
+        database_url=environment.get("DATABASE_URL", "").strip() or None,
+    )
+
+
+def find_pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the nearest folder whose pyproject.toml has `[tool.handrail]`, and that file's content."""
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if not path.is_file():
+            continue
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
+        if "handrail" in content.get("tool", {}):
+            return folder, content
+    raise ConfigurationError(
+        f"no pyproject.toml with a [tool.handrail] table in {start} or above it. Add these two lines, with the place "
+        'of your models\' base class:  [tool.handrail]  metadata = "app.models:Base"'
+    )
+
+
+def validated(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Check names and types of the settings, so that a misspelt one is never silently ignored."""
+    for key, value in table.items():
+        if key not in KEYS:
+            raise ConfigurationError(f"{path}: [tool.handrail] has no setting {key!r}; it knows {', '.join(KEYS)}.")
+        if not isinstance(value, KEYS[key]):
+            raise ConfigurationError(f"{path}: [tool.handrail] {key} must be a {KEYS[key].__name__}, not {value!r}.")
+    if not re.fullmatch(r"[\w.]+:[\w.]+", table.get("metadata", "")):
+        raise ConfigurationError(
+            f'{path}: [tool.handrail] needs metadata = "module:attribute", the place of your models\' base class, '
+            'for instance metadata = "app.models:Base".'
+        )
+    return table
+
+
+def read_environment(root: Path) -> dict[str, str]:
+    """Return the process environment on top of the project's `.env`, as pydantic-settings would see them."""
+    environment = dict(os.environ)
+    dotenv = root / ".env"
+    if dotenv.is_file():
+        # Imported only where there is something to read: this file is on the path of every command.
+        from dotenv import dotenv_values
+
+        environment = {key: value for key, value in dotenv_values(dotenv).items() if value is not None} | environment
+    return environment

@@ -1,0 +1,229 @@
+"""Connections to PostgreSQL through either driver; the only file that knows asyncio.
+
+Whatever goes wrong while connecting becomes one sentence that says what to do, without the password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from handrail.errors import AccessDeniedError, ConfigurationError, DatabaseUnavailableError, HandrailError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+T = TypeVar("T")
+
+BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
+
+CONNECT_TIMEOUT = 10  # seconds
+
+# Parameters of libpq, PostgreSQL's C library, that providers put into their URLs. asyncpg understands most of libpq's,
+# but would hand these on to the server, which refuses them.
+LIBPQ_ONLY = [
+    *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "keepalives"),
+    *("keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "pgbouncer", "require_auth"),
+    *("requirepeer", "sslcertmode", "sslcompression", "sslsni", "tcp_user_timeout"),
+]
+DRIVERS = ("asyncpg", "psycopg")
+
+
+def parse_url(url: str) -> URL:
+    """Turn a URL as people and providers write it into one for an installed driver.
+
+    `postgres://` and `postgresql://` get asyncpg, or psycopg where asyncpg is missing.
+
+    Raises:
+        ConfigurationError: It is not a PostgreSQL URL, or its driver is unknown. The URL itself is never shown.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            "the database URL cannot be read (it is not shown: it may hold a password). It must look like "
+            "postgresql://user:password@host:5432/database; characters such as @ : / % in the password are "
+            "written %40 %3A %2F %25."
+        ) from error
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in ("postgres", "postgresql") or driver not in ("", *DRIVERS):
+        raise ConfigurationError(
+            f"the database URL begins with {parsed.drivername}://, and only postgresql:// is understood, "
+            "alone or as postgresql+asyncpg:// or postgresql+psycopg://."
+        )
+    driver = driver or next((name for name in DRIVERS if importlib.util.find_spec(name)), DRIVERS[0])
+    if not importlib.util.find_spec(driver):
+        raise ConfigurationError(f"the PostgreSQL driver {driver} is not installed: pip install {driver}")
+    return parsed.set(drivername=f"postgresql+{driver}")
+
+
+def with_connection(url: URL, work: Callable[[Connection], T], *, application: str, autocommit: bool = False) -> T:
+    """Open one connection, run `work(connection)` on it, close it, and return what `work` returned.
+
+    Works with asyncpg and psycopg, and also inside a running event loop (then in a thread of its own). Nothing is
+    pooled: the connection is gone when this returns.
+
+    Args:
+        url: From `parse_url`.
+        work: Gets an ordinary synchronous SQLAlchemy connection.
+        application: What `pg_stat_activity.application_name` shows.
+        autocommit: Each statement commits by itself, as CREATE DATABASE needs it.
+
+    Raises:
+        DatabaseUnavailableError: Nothing answers there.
+        AccessDeniedError: The server refused the role, password or database.
+    """
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if autocommit:
+        options["isolation_level"] = "AUTOCOMMIT"
+    if url.drivername == "postgresql+asyncpg":
+        return run(_with_async_connection(url, work, application, options))
+    options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": application}
+    engine = create_engine(url, **options)
+    with translated_connect_errors(url):
+        connection = engine.connect()
+    with connection:
+        return work(connection)
+
+
+async def _with_async_connection(
+    url: URL, work: Callable[[Connection], T], application: str, options: dict[str, Any]
+) -> T:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def connect() -> Any:
+        # asyncpg reads the URL itself: it understands more of what libpq does than SQLAlchemy hands on to it.
+        return await asyncpg.connect(
+            asyncpg_dsn(url), timeout=CONNECT_TIMEOUT, server_settings={"application_name": application}
+        )
+
+    engine = create_async_engine(url, async_creator=connect, **options)
+    with translated_connect_errors(url):
+        connection = await engine.connect()
+    try:
+        return await connection.run_sync(work)
+    finally:
+        await connection.close()
+
+
+def asyncpg_dsn(url: URL) -> str:
+    """Return the URL as `asyncpg.connect` takes it; it holds the password."""
+    ssl = url.query.get("ssl")  # how SQLAlchemy's users spell sslmode for asyncpg
+    plain = url.set(drivername="postgresql").difference_update_query(["ssl", *LIBPQ_ONLY])
+    if isinstance(ssl, str):
+        plain = plain.update_query_dict({"sslmode": {"true": "require", "false": "disable"}.get(ssl.lower(), ssl)})
+    return plain.render_as_string(hide_password=False)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end from synchronous code, also where an event loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # asyncio.run refuses to start inside a loop (FastAPI's lifespan, Jupyter, pytest): a thread has none.
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, whatever it is
+            failure.append(error)
+
+    thread = threading.Thread(target=target, name="handrail")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+@dataclass(frozen=True)
+class ServerMessage:
+    """What PostgreSQL said, whichever driver carried it."""
+
+    sqlstate: str | None
+    text: str
+    hint: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> ServerMessage:
+        """Read SQLSTATE and text out of an asyncpg, psycopg or SQLAlchemy exception."""
+        origin: Any = error.orig if isinstance(error, DBAPIError) else error
+        # SQLAlchemy's asyncpg dialect wraps the driver's exception once more; the driver's own has the clean text.
+        driver: Any = getattr(origin, "__cause__", None) if not hasattr(origin, "diag") else origin
+        source: Any = driver if getattr(driver, "sqlstate", None) else origin
+        diag = getattr(source, "diag", None)
+        sqlstate = getattr(source, "sqlstate", None)
+        if diag is not None and diag.message_primary:
+            return cls(sqlstate, diag.message_primary, diag.message_hint)
+        return cls(sqlstate, " ".join(str(source).split()), getattr(source, "hint", None))
+
+
+@contextmanager
+def translated_connect_errors(url: URL) -> Iterator[None]:
+    """Turn a failure to connect into one sentence with the way out."""
+    try:
+        yield
+    except (DBAPIError, OSError, TimeoutError) as error:
+        raise _connect_error(url, error) from error
+    except NoSuchModuleError as error:
+        raise ConfigurationError(str(error)) from error
+    except Exception as error:
+        # asyncpg raises its own types (wrong password, unknown database) outside SQLAlchemy's hierarchy.
+        if type(error).__module__.partition(".")[0] not in DRIVERS:
+            raise
+        raise _connect_error(url, error) from error
+
+
+def _connect_error(url: URL, error: BaseException) -> HandrailError:
+    message = ServerMessage.of(error)
+    place, role, database = describe(url), url.username or "(default)", url.database or url.username or "(default)"
+    # psycopg gives no SQLSTATE while connecting; after this word comes what the server itself said.
+    _, fatal, answer = message.text.rpartition("FATAL: ")
+    said = answer.strip().rstrip(".") or type(error).__name__
+    if message.sqlstate == "3D000" or (fatal and said.startswith("database")):
+        return AccessDeniedError(
+            f'the database "{database}" does not exist at {place}. Create it, for instance: '
+            f"CREATE DATABASE {quoted(database)} OWNER {quoted(role)}; or correct DATABASE_URL."
+        )
+    if message.sqlstate in BUSY or (fatal and ("too many" in said or "starting up" in said or "shutting down" in said)):
+        return DatabaseUnavailableError(f"PostgreSQL at {place} takes no connection now: {said}. Try again shortly.")
+    if message.sqlstate == "42501":
+        return AccessDeniedError(
+            f'the role "{role}" may not connect to the database "{database}" at {place}: {said}. '
+            f"Let its owner run: GRANT CONNECT ON DATABASE {quoted(database)} TO {quoted(role)};"
+        )
+    if fatal or (message.sqlstate or "").startswith("28"):
+        return AccessDeniedError(
+            f'PostgreSQL at {place} refused the role "{role}": {said}. Check user and password in DATABASE_URL '
+            "(characters such as @ : / % in the password are written %40 %3A %2F %25)."
+        )
+    if isinstance(error, TimeoutError):
+        said = f"no answer within {CONNECT_TIMEOUT} seconds"
+    return DatabaseUnavailableError(
+        f"no PostgreSQL answers at {place}: {said}. Start it, or correct host and port in DATABASE_URL."
+    )
+
+
+def describe(url: URL) -> str:
+    """Name a server for people: `host:port`, or its socket directory; never user or password."""
+    host = url.host or url.query.get("host") or "localhost"
+    host = host if isinstance(host, str) else ",".join(host)
+    return host if host.startswith("/") or ":" in host else f"{host}:{url.port or 5432}"
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for SQL that somebody is to copy."""
+    return '"' + name.replace('"', '""') + '"'

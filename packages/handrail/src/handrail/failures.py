@@ -1,0 +1,61 @@
+"""What PostgreSQL refused while revisions ran, told with the line of the revision file."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from handrail.connection import ServerMessage
+from handrail.errors import DatabaseUnavailableError, MigrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
+
+
+@contextmanager
+def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
+    """Name the line of the revision file whose statement PostgreSQL refused.
+
+    Args:
+        versions: The folders of the revision files.
+        root: The project's folder, to which the file is named relatively.
+
+    Raises:
+        MigrationError: In place of SQLAlchemy's exception with its traceback.
+        DatabaseUnavailableError: The connection was lost on the way.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        message = ServerMessage.of(error)
+        if error.connection_invalidated:
+            raise DatabaseUnavailableError(
+                f"the connection was lost during the migration ({message.text}). What was logged as running last may "
+                "or may not be applied: `alembic current` tells; then run the same command again."
+            ) from error
+        place = _revision_line(error, versions, root)
+        if place is None:
+            raise
+        statement = " ".join((error.statement or "").split())
+        if len(statement) > STATEMENT_LENGTH:
+            statement = statement[:STATEMENT_LENGTH] + " …"
+        hint = f" ({message.hint})" if message.hint else ""
+        raise MigrationError(
+            f"{place}: PostgreSQL refused this: {message.text}{hint}. Revisions before this one stay applied, and of "
+            f"this one the open transaction was rolled back. Statement: {statement}"
+        ) from error
+
+
+def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:
+    """Return `file:line` of the innermost frame that lies in a revision file."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if any(path.is_relative_to(folder) for folder in versions):
+            return f"{path.relative_to(root) if path.is_relative_to(root) else path}:{frame.lineno}"
+    return None

@@ -1,0 +1,107 @@
+"""What is ours: the schemas of our metadata. Nothing outside them is looked at, whatever else the database holds."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alembic.operations import Operations, ops, toimpl
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateSchema
+
+from handrail.connection import ServerMessage, quoted
+from handrail.errors import AccessDeniedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.operations.ops import CreateTableOp
+    from sqlalchemy import Connection, MetaData, Table
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The schemas that hold our tables; None stands for the connection's default schema."""
+
+    schemas: frozenset[str | None]
+
+    @classmethod
+    def of(cls, metadata: MetaData) -> Ownership:
+        """Return the schemas of all tables, or that of the metadata while there are no tables."""
+        schemas = {table.schema for table in metadata.tables.values()}
+        return cls(frozenset(schemas or {metadata.schema}))
+
+    def include_name(self, name: str | None, type_: str, _parents: object) -> bool:
+        """Alembic's hook of the same name: whether a schema of the database takes part in the comparison."""
+        return type_ != "schema" or name in self.schemas
+
+    @contextmanager
+    def compared(self, connection: Connection) -> Iterator[None]:
+        """Take our schemas out of the search path while models and database are compared.
+
+        Alembic calls the first schema of the search path None. When that is one of ours, the same table has two names
+        and is proposed both for creation and for dropping; and foreign keys into a visible schema lose theirs.
+        """
+        named = {schema for schema in self.schemas if schema is not None}
+        if named != self.schemas:
+            # Models without a schema live wherever the search path says, so it must stay as it is.
+            yield
+            return
+        before: str = connection.scalar(text("SELECT current_setting('search_path')"))
+        path = connection.scalars(text("SELECT unnest(current_schemas(false))")).all()
+        others = [schema for schema in path if schema not in named] or ["pg_catalog"]
+        dialect = connection.dialect
+        default = dialect.default_schema_name
+        # Local to the transaction, so that an error cannot leave it behind on a connection that was handed to us.
+        _set_search_path(connection, ", ".join(map(quoted, others)))
+        dialect.default_schema_name = others[0]
+        try:
+            yield
+        finally:
+            dialect.default_schema_name = default
+        _set_search_path(connection, before)
+
+
+def _set_search_path(connection: Connection, path: str) -> None:
+    connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
+
+
+def create_schema(connection: Connection, schema: str) -> None:
+    """Create a schema unless it is there.
+
+    It is looked up first, since CREATE SCHEMA IF NOT EXISTS needs the privilege even where there is nothing to do.
+
+    Raises:
+        AccessDeniedError: The role lacks the privilege; the message has the statement that an administrator can run.
+    """
+    if connection.scalar(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": schema}):
+        return
+    try:
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+    except DBAPIError as error:
+        if ServerMessage.of(error).sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        url = connection.engine.url
+        raise AccessDeniedError(
+            f'the role "{url.username}" may not create the schema "{schema}" in the database "{url.database}". '
+            f"Let an administrator run: CREATE SCHEMA {quoted(schema)} AUTHORIZATION {quoted(url.username or 'role')};"
+        ) from error
+
+
+@Operations.implementation_for(ops.CreateTableOp, replace=True)
+def create_table(operations: Operations, operation: CreateTableOp) -> Table:
+    """Create a table; before it its schema, when a revision is the first to use that schema."""
+    migration = operations.migration_context
+    known: set[str | None] | None = migration.opts.get("handrail_schemas")
+    # Without our mark this is another project's environment in the same process: leave it alone.
+    if known is not None and operation.schema is not None and operation.schema not in known:
+        if migration.as_sql:
+            migration.execute(CreateSchema(operation.schema, if_not_exists=True))
+        elif migration.connection is not None:
+            create_schema(migration.connection, operation.schema)
+        known.add(operation.schema)
+    return toimpl.create_table(operations, operation)

@@ -1,0 +1,49 @@
+"""Revision scripts on disk, read as text: what they are, without importing Alembic or running them."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handrail.config import Project
+
+ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*=[ \t]*(.+)$", re.MULTILINE)
+
+
+def heads(project: Project) -> set[str] | None:
+    """Return the ids of the newest revisions, in milliseconds; None where only Alembic itself can tell.
+
+    That is the case with several version locations, and with files that Alembic did not write.
+    """
+    folder = versions_folder(project)
+    if folder is None or not folder.is_dir():
+        return None
+    revisions: set[str] = set()
+    parents: set[str] = set()
+    for file in folder.glob("*.py"):
+        found = dict(ASSIGNMENT.findall(file.read_text(encoding="utf-8")))
+        try:
+            # Most often one id; None at the beginning, and a tuple after a merge.
+            revision, down = (ast.literal_eval(found[name]) for name in ("revision", "down_revision"))
+        except (KeyError, ValueError, SyntaxError):
+            return None
+        revisions.add(revision)
+        parents.update([down] if isinstance(down, str) else down or ())
+    return revisions - parents
+
+
+def versions_folder(project: Project) -> Path | None:
+    """Return the folder of the revision files, if alembic.ini has a single one in the usual way."""
+    ini = configparser.ConfigParser({"here": str(project.root)})
+    try:
+        ini.read(project.root / "alembic.ini", encoding="utf-8")
+        if ini.get("alembic", "version_locations", fallback=None):
+            return None
+        location = ini.get("alembic", "script_location", fallback=None)
+    except configparser.Error:
+        return None
+    return project.root / location / "versions" if location else None
