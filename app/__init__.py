@@ -1,0 +1,1 @@
+"""The service. Start reading at `main.py`; `users/` is the feature that others are modelled on."""

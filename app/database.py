@@ -1,0 +1,73 @@
+"""The connection pool, and the one transaction that each request gets."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import asyncpg
+from fastapi import Depends
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from starlette.requests import HTTPConnection
+
+from app.config import NAME
+
+CONNECT_TIMEOUT = 2  # seconds
+POOL_TIMEOUT = 2  # seconds that a request waits for a connection when all are in use
+COMMAND_TIMEOUT = 6  # seconds for one statement; only matters when the server is gone without a word
+# A statement that waits or works too long is ended by the server, so that one locked table or one slow query cannot
+# hold all connections. Milliseconds. Where one transaction needs longer: SET LOCAL statement_timeout = '1min'.
+SERVER_SETTINGS = {
+    "application_name": NAME,
+    "lock_timeout": "3000",
+    "statement_timeout": "5000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+
+
+def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
+    """Return an engine of at most `pool_size` connections. It connects when it is first used, and again when needed."""
+
+    async def connect() -> object:
+        try:
+            return await asyncpg.connect(
+                dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SERVER_SETTINGS
+            )
+        except (OSError, ValueError, asyncpg.InterfaceError) as error:
+            # Whatever keeps us from the server (no route, no socket file, bad certificate, …) is one kind of failure.
+            raise asyncpg.PostgresConnectionError(f"cannot connect: {type(error).__name__}: {error}") from error
+
+    return create_async_engine(
+        "postgresql+asyncpg://",  # asyncpg reads the URL itself: it understands more of it than SQLAlchemy does
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,  # connections beyond the pool would be closed after each use
+        pool_timeout=POOL_TIMEOUT,
+        pool_pre_ping=True,
+        hide_parameters=True,  # in logs and tracebacks: they hold people's data
+    )
+
+
+def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    # Objects stay readable after the commit: on an async session they cannot be loaded again on access.
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def open_session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
+    """Yield a session in one transaction: committed at the end, rolled back on any error or cancellation.
+
+    A connection is taken from the pool at the first statement. Nobody else commits; a service that needs a generated
+    value or wants to see a constraint fail calls `flush`.
+    """
+    async with connection.app.state.sessions() as session, session.begin():
+        yield session
+
+
+# "function" ends the transaction before the response is sent: a client that reads 201 finds the row, and a commit that
+# fails is answered with an error. FastAPI's default is to end it after the response.
+Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
+
+
+def violates(error: IntegrityError, constraint: str) -> bool:
+    """Whether it was this very constraint, or unique index, that refused the statement."""
+    cause = error.orig.__cause__ if error.orig else None
+    return getattr(cause, "constraint_name", None) == constraint

@@ -1,0 +1,88 @@
+"""What whoever runs the service asks: does the process live, and may it get requests."""
+
+import asyncio
+import logging
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from sqlalchemy import String, column, select, table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.config import ROOT
+from app.errors import Unavailable, problems
+from app.models import SCHEMA
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+DEADLINE = 2  # seconds
+VERSION_TABLE = f'"{SCHEMA}".alembic_version'
+VERSIONS = select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA))
+# What SQLSTATEs that begin so mean for an operator. Where the server is and who logs in is in the log only.
+REFUSALS = {
+    "28": "refuses the login of this service",
+    "3D": "does not exist",
+    "42501": f"does not let this service read {VERSION_TABLE}",
+    "53": "has no connection left",
+    "57": "is starting or shutting down",
+}
+
+
+class NotReady(Unavailable):
+    def __init__(self, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.title = title
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """The process answers. Whether it can reach the database plays no part: a restart would not help."""
+    return {"status": "alive"}
+
+
+@router.get("/ready", responses=problems(503))
+async def ready(request: Request) -> dict[str, str]:
+    """The database answers, and is at the revision that this code was written for."""
+    current = await _current_revisions(request.app.state.health_engine)
+    heads, known = await asyncio.to_thread(_shipped_revisions, ROOT)
+    at, needed = (", ".join(sorted(revisions)) or "none" for revisions in (current, heads))
+    if not current <= known:
+        raise NotReady("Database ahead", f"The database is at {at}, which this code does not know; it needs {needed}.")
+    if current != heads:
+        raise NotReady("Database behind", f"The database is at {at}, needed is {needed}: run `alembic upgrade head`.")
+    return {"status": "ready"}
+
+
+async def _current_revisions(engine: AsyncEngine) -> frozenset[str]:
+    try:
+        async with asyncio.timeout(DEADLINE), engine.connect() as connection:
+            return frozenset((await connection.scalars(VERSIONS)).all())
+    except (DBAPIError, PoolTimeoutError, TimeoutError) as error:
+        cause = getattr(error, "orig", error)
+        sqlstate: str = getattr(cause, "sqlstate", None) or ""
+        if sqlstate == "42P01":
+            detail = f"There is no table {VERSION_TABLE}: run `alembic upgrade head`."
+            raise NotReady("Database not migrated", detail) from error
+        log.warning("not ready: %s: %s", type(cause).__name__, cause)
+        refusal = REFUSALS.get(sqlstate) or REFUSALS.get(sqlstate[:2], "cannot be reached")
+        raise NotReady("Database unavailable", f"The database {refusal}.") from error
+
+
+@cache
+def _shipped_revisions(root: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the head revisions of the migration scripts beside this code, and all that lead to them."""
+    # Imported here because only this question needs Alembic, and starting the service should not wait for it.
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        scripts = ScriptDirectory.from_config(Config(root / "alembic.ini"))
+        return frozenset(scripts.get_heads()), frozenset(script.revision for script in scripts.walk_revisions())
+    except CommandError as error:
+        detail = "The migration scripts (alembic.ini and alembic/) are not beside this code, or not in order."
+        raise NotReady("Migrations missing", detail) from error

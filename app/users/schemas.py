@@ -1,0 +1,53 @@
+"""What requests may contain, and what answers do."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+
+def _valid_email(value: str) -> str:
+    try:
+        return validate_email(value, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise ValueError("not a valid e-mail address") from None  # the library's message repeats the input
+
+
+Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_valid_email)]
+# No control characters: PostgreSQL cannot store NUL, and the others only serve to forge lines in logs and mails.
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^\P{Cc}+$")]
+
+
+class UserCreate(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    name: Name
+
+
+class UserChange(BaseModel):
+    """Fields that are left out stay as they are. None of them may be null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email | MISSING = MISSING
+    name: Name | MISSING = MISSING
+
+
+class UserRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserPage(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[UserRead]
+    next_cursor: str | None

@@ -1,0 +1,161 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.config import NAME, ROOT, Settings, load_settings
+from app.database import create_engine
+
+URL = "postgresql://ada:secret@host/name"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without settings, whatever the shell has."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+
+
+def dsn(url: str) -> str:
+    return Settings(database_url=SecretStr(url)).database_url.get_secret_value()
+
+
+def refusal(env_file: Path = Path("missing")) -> str:
+    """Return the one line with which loading the settings ends the process."""
+    with pytest.raises(SystemExit) as exit:
+        load_settings(env_file)
+    assert isinstance(exit.value.code, str)  # Python prints it to stderr, and exits with status 1
+    assert "\n" not in exit.value.code
+    return exit.value.code
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from the environment; without ENVIRONMENT it is development."""
+    monkeypatch.setenv("DATABASE_URL", URL)
+
+    settings = load_settings(Path("missing"))
+
+    assert settings.environment == "development"
+    assert settings.database_url.get_secret_value() == URL
+
+
+def test_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from `.env` too, where the environment says nothing; other lines in it do no harm."""
+    (tmp_path / ".env").write_text(f"DATABASE_URL={URL}\nENVIRONMENT=production\nOTHER=1\n")
+    monkeypatch.setenv("ENVIRONMENT", "development")
+
+    settings = load_settings(tmp_path / ".env")
+
+    assert settings.environment == "development"
+    assert settings.database_url.get_secret_value() == URL
+
+
+def test_database_url_missing_in_development() -> None:
+    """A developer learns the two ways to get a database."""
+    expected = 'DATABASE_URL is not set; use `make run`, or first: export DATABASE_URL="$(handrail db url)"'
+
+    assert refusal() == expected
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_database_url_missing_in_production(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In production a database is never invented."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    if value is not None:
+        monkeypatch.setenv("DATABASE_URL", value)
+
+    assert refusal() == "ENVIRONMENT=production needs DATABASE_URL, e.g. postgresql://user:password@host/name"
+
+
+def test_process_ends_in_one_line() -> None:
+    """The start fails with one line on stderr and no traceback."""
+    code = "from pathlib import Path; from app.config import load_settings; load_settings(Path('missing'))"
+    environment = os.environ | {"ENVIRONMENT": "production"}
+
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "ENVIRONMENT=production needs DATABASE_URL, e.g. postgresql://user:password@host/name\n"
+
+
+def test_several_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All mistakes are told at once, without what was written."""
+    monkeypatch.setenv("DATABASE_URL", "mysql://ada:secret@host/name")
+    monkeypatch.setenv("ENVIRONMENT", "secret")
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "0")
+
+    line = refusal()
+
+    assert "ENVIRONMENT Input should be 'development' or 'production'" in line
+    assert "DATABASE_URL must begin with postgresql://" in line
+    assert "DATABASE_POOL_SIZE Input should be greater than or equal to 1" in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://ada:secret@host/name",
+        "sqlite:///secret.db",
+        "secret",
+        "postgresql://ada:secret@host:port/name",
+        "postgresql://ada:secret@host:99999/name",
+        "postgresql://ada:sec@ret@host/name",
+        "postgresql://ada:sec/ret@host/name",
+        "postgresql://ada:5/secret@host/name",
+        "postgresql://ada:sec#ret@host/name",
+        "postgresql://ada:sec[ret@host/name",
+        "postgresql://ada:secret@host/name?secret",
+    ],
+)
+def test_wrong_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL that asyncpg would misread stops the start, and is not repeated."""
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    line = refusal()
+
+    assert line.startswith("DATABASE_URL ")
+    assert "ret" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://host/name", "postgresql://host/name"),
+        ("postgresql+asyncpg://host/name", "postgresql://host/name"),
+        ("postgresql+psycopg://host/name", "postgresql://host/name"),  # as for migrations behind a pooler
+        (" postgresql://host/name\n", "postgresql://host/name"),
+        ("postgresql://ada:100%25%40home@host:6543/name", "postgresql://ada:100%25%40home@host:6543/name"),
+        ("postgresql://postgres@/name?host=/tmp/x y", "postgresql://postgres@/name?host=/tmp/x%20y"),
+        ("postgresql:///name", "postgresql:///name"),
+        ("postgresql://a:1,b:2/name", "postgresql://a:1,b:2/name"),
+        ("postgresql://host/name?sslmode=require&channel_binding=require", "postgresql://host/name?sslmode=require"),
+        ("postgresql://host/name?ssl=true", "postgresql://host/name?sslmode=require"),
+        ("postgresql://host/name?ssl=verify-full", "postgresql://host/name?sslmode=verify-full"),
+        ("postgresql://host/name?connect_timeout=10&pgbouncer=true", "postgresql://host/name"),
+    ],
+)
+def test_url(url: str, expected: str) -> None:
+    """URLs as providers hand them out become what asyncpg understands."""
+    assert dsn(url) == expected
+
+
+async def test_url_of_a_provider(database: str) -> None:
+    """A URL with libpq's parameters connects."""
+    url = database + ("&" if "?" in database else "?") + "sslmode=prefer&channel_binding=prefer&connect_timeout=10"
+
+    engine = create_engine(dsn(url), pool_size=1)
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT current_setting('application_name')")) == NAME
+    await engine.dispose()
+
+
+def test_password_does_not_show() -> None:
+    """Settings can be printed and logged."""
+    assert "secret" not in repr(Settings(database_url=SecretStr(URL)))

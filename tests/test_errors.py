@@ -1,0 +1,223 @@
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException
+from httpx2 import ASGITransport, AsyncClient, Response
+from sqlalchemy import text
+
+from app.database import Session
+from app.errors import NotFound
+from app.main import MAX_BODY_SIZE
+
+JSON = {"content-type": "application/json"}
+
+
+def problem(answer: Response) -> dict[str, Any]:
+    """Return the problem that an answer holds, after checking that it is one."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["title"]
+    assert problem["type"]
+    return problem
+
+
+async def test_unknown_path(client: AsyncClient) -> None:
+    """An unknown path is a problem like any other."""
+    answer = await client.get("/nothing?name=secret")
+
+    assert problem(answer)["type"] == "/problems/not-found"
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+async def test_trailing_slash(client: AsyncClient) -> None:
+    """There is one address for each thing, and no redirect to a host that the client has named."""
+    assert (await client.get("/users/", headers={"host": "evil.example"})).status_code == 404
+
+
+async def test_wrong_method(client: AsyncClient) -> None:
+    """A wrong method is answered with all that would do."""
+    answer = await client.put("/users")
+
+    assert problem(answer)["type"] == "/problems/method-not-allowed"
+    assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_error_of_a_service(app: FastAPI, client: AsyncClient) -> None:
+    """An error that a service raises tells status, type, title and detail."""
+
+    class BookLost(NotFound):
+        title = "Book lost"
+
+    @app.get("/book")
+    async def book() -> None:
+        raise BookLost("It was lent to Ada.")
+
+    expected = {"type": "/problems/book-lost", "title": "Book lost", "status": 404, "detail": "It was lent to Ada."}
+    assert problem(await client.get("/book")) == expected
+
+
+async def test_error_of_a_library(app: FastAPI, client: AsyncClient) -> None:
+    """Statuses without a type of ours keep their headers and get the type that means "no more than the status"."""
+
+    @app.get("/teapot")
+    async def teapot() -> None:
+        raise HTTPException(418, "short and stout", {"x-tea": "none"})
+
+    answer = await client.get("/teapot")
+
+    assert problem(answer)["type"] == "about:blank"
+    assert answer.headers["x-tea"] == "none"
+
+
+async def test_invalid_input(client: AsyncClient) -> None:
+    """The answer tells where the input is wrong and why, and does not repeat it."""
+    body = {"email": "secret@", "name": "secret" * 99, "nickname": "secret", "secret key": 1}
+    answer = await client.post("/users", json=body)
+
+    errors = {tuple(error["location"]): error["message"] for error in problem(answer)["errors"]}
+    assert answer.status_code == 422
+    assert errors == {
+        ("body", "email"): "not a valid e-mail address",
+        ("body", "name"): "String should have at most 200 characters",
+        ("body", "nickname"): "Extra inputs are not permitted",
+        ("body",): "Extra inputs are not permitted",
+    }
+    assert "secret" not in answer.text
+
+
+async def test_invalid_input_without_end(client: AsyncClient) -> None:
+    """Thousands of mistakes do not make a large answer."""
+    answer = await client.post("/users", json={f"field{n}": n for n in range(10_000)})
+
+    assert len(problem(answer)["errors"]) == 20
+
+
+HOSTILE_JSON = {
+    "empty": (b"", 422),
+    "cut": (b"{", 422),
+    "null": (b"null", 422),
+    "NaN": (b"NaN", 422),
+    "NaN and infinity": (b'{"email": NaN, "name": Infinity}', 422),
+    "NUL": (b'{"email": "\\u0000@example.com", "name": "\\u0000"}', 422),
+    "surrogate": (b'{"email": "\\ud800@example.com", "name": "\\ud800"}', 422),
+    "surrogate key": (b'{"\\ud800": 1}', 422),
+    "400 digits": (b'{"email": 1' + b"0" * 400 + b', "name": 1e400}', 422),
+    "6000 digits": (b'{"email": 1' + b"0" * 6000 + b"}", 400),
+    "deep array": (b"[" * 100_000, 400),
+    "deep object": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400),
+    "UTF-16": (b"\xff\xfe{}", 422),
+    "Latin-1": (b'{"email": "\xff"}', 400),
+}
+
+
+@pytest.mark.parametrize(("content", "status"), HOSTILE_JSON.values(), ids=HOSTILE_JSON)
+async def test_hostile_json(client: AsyncClient, content: bytes, status: int) -> None:
+    """Whatever is sent as JSON, the fault is the client's."""
+    answer = await client.post("/users", content=content, headers=JSON)
+
+    assert problem(answer)["status"] == status
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/xml", "multipart/form-data", "nonsense", "é"])
+async def test_wrong_content_type(client: AsyncClient, kind: str | None) -> None:
+    """A body counts as JSON only when it says so."""
+    headers = [(b"content-type", kind.encode())] if kind else []
+    answer = await client.post("/users", content=b'{"email": "ada@example.com", "name": "Ada"}', headers=headers)
+
+    assert problem(answer)["status"] == 422
+
+
+@pytest.mark.parametrize("path", ["/users", "/nothing"])
+async def test_body_too_large(client: AsyncClient, path: str) -> None:
+    """A body that announces to be too large is refused before it is read."""
+
+    async def unread() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise AssertionError("the body was read")
+
+    answer = await client.post(path, content=unread(), headers=JSON | {"content-length": str(MAX_BODY_SIZE + 1)})
+
+    assert problem(answer)["type"] == "/problems/content-too-large"
+    assert answer.status_code == 413
+
+
+async def test_body_too_large_in_chunks(client: AsyncClient) -> None:
+    """A body of unknown size is refused as soon as it is too large."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 65536
+
+    answer = await client.post("/users", content=endless(), headers=JSON)
+
+    assert problem(answer)["status"] == 413
+
+
+async def test_fault(app: FastAPI, client: AsyncClient) -> None:
+    """A fault of ours is answered without a word about it, and passed on to the server, which logs it."""
+
+    @app.get("/fault")
+    async def fault() -> None:
+        raise KeyError("secret")
+
+    with pytest.raises(KeyError):
+        await client.get("/fault")
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        answer = await client.get("/fault")
+    expected = {"type": "/problems/internal-server-error", "title": "Internal server error", "status": 500}
+    assert problem(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("text", "\x00"), ("text", "\ud800"), ("integer", 2**31), ("bigint", 2**63)]
+)
+async def test_value_that_cannot_be_stored(app: FastAPI, client: AsyncClient, kind: str, value: object) -> None:
+    """What has passed validation, but does not go into the database, is the client's fault too."""
+
+    @app.get("/echo")
+    async def echo(session: Session) -> None:
+        await session.execute(text(f"SELECT CAST(:value AS {kind})"), {"value": value})
+
+    assert problem(await client.get("/echo"))["status"] == 422
+
+
+async def test_mistake_in_sql(app: FastAPI) -> None:
+    """SQL that PostgreSQL does not understand is a fault of ours, and not an outage."""
+
+    @app.get("/sql")
+    async def sql(session: Session) -> None:
+        await session.execute(text("SELECT secret"))
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        answer = await client.get("/sql")
+    assert problem(answer)["status"] == 500
+    assert "secret" not in answer.text
+
+
+async def test_no_personal_data_in_logs(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    """Failing statements are reported without their parameters."""
+    caplog.set_level(logging.DEBUG)
+    for _ in range(2):
+        await client.post("/users", json={"email": "secret@example.com", "name": "secret"})
+
+    assert "secret" not in caplog.text
+
+
+async def test_openapi(app: FastAPI) -> None:
+    """The document shows every error as a problem, and FastAPI's own form of errors nowhere."""
+    document = app.openapi()
+
+    assert app.openapi() is document
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    errors = [r for o in operations for status, r in o["responses"].items() if not status.startswith("2")]
+    assert {kind for response in errors for kind in response["content"]} == {"application/problem+json"}
+    assert "HTTPValidationError" not in str(document)
+    assert {o["operationId"] for o in operations} >= {"create_user", "list_users", "get_user", "ready"}

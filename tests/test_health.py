@@ -1,0 +1,199 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app import health
+from app.config import Settings
+from app.database import create_engine
+from app.main import create_app
+from app.models import SCHEMA
+
+VERSIONS = f'"{SCHEMA}".alembic_version'
+
+
+class Cable:
+    """A TCP port in front of the database that can be pulled out and put back."""
+
+    def __init__(self, database: str) -> None:
+        self.parts = urlsplit(database)
+        self.port = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    @property
+    def url(self) -> str:
+        user = self.parts.netloc.rpartition("@")[0]
+        return f"postgresql://{user}@127.0.0.1:{self.port}{self.parts.path}?sslmode=disable"
+
+    async def plug(self) -> None:
+        self.server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def pull(self) -> None:
+        self.server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        await self.server.wait_closed()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        directory, port = parse_qs(self.parts.query).get("host", [""])[0], self.parts.port or 5432
+        if directory.startswith("/"):
+            upstream = await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.{port}")
+        else:
+            upstream = await asyncio.open_connection(self.parts.hostname, port)
+        self.writers += [writer, upstream[1]]
+        await asyncio.gather(self._copy(reader, upstream[1]), self._copy(upstream[0], writer), return_exceptions=True)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
+        writer.close()
+
+
+@asynccontextmanager
+async def serve(url: str) -> AsyncIterator[AsyncClient]:
+    app = create_app(Settings(database_url=SecretStr(url)))
+    transport = ASGITransport(app)
+    async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+
+
+async def readiness(url: str) -> tuple[int, str, str]:
+    """Return status, title and detail of the answer of a service on this database."""
+    async with serve(url) as client:
+        answer = await client.get("/health/ready")
+    problem = answer.json()
+    return answer.status_code, problem.get("title", ""), problem.get("detail", "")
+
+
+async def note(url: str, revisions: Sequence[str]) -> None:
+    """Write Alembic's version table into an empty database."""
+    engine = create_engine(url, pool_size=1)
+    async with engine.begin() as connection:
+        await connection.execute(text(f'CREATE SCHEMA "{SCHEMA}"'))
+        await connection.execute(text(f"CREATE TABLE {VERSIONS} (version_num varchar PRIMARY KEY)"))
+        for revision in revisions:
+            await connection.execute(text(f"INSERT INTO {VERSIONS} VALUES (:revision)"), {"revision": revision})
+    await engine.dispose()
+
+
+@pytest.fixture
+async def cable(database: str) -> AsyncIterator[Cable]:
+    cable = Cable(database)
+    await cable.plug()
+    yield cable
+    await cable.pull()
+
+
+@pytest.fixture
+def revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code ship two revisions, "old" and then "new", whatever the project's own are."""
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s\npath_separator = os\n")
+    (tmp_path / "versions").mkdir()
+    for revision, parent in (("old", None), ("new", "old")):
+        script = f"revision = {revision!r}\ndown_revision = {parent!r}\n"
+        (tmp_path / "versions" / f"{revision}.py").write_text(script)
+    monkeypatch.setattr(health, "ROOT", tmp_path)
+
+
+async def test_live(client: AsyncClient) -> None:
+    """A process that answers is alive."""
+    assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_ready(client: AsyncClient) -> None:
+    """After `alembic upgrade head` the service is ready."""
+    answer = await client.get("/health/ready")
+
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.usefixtures("revisions")
+async def test_at_the_head(empty_database: str) -> None:
+    """Ready means that the database is at the newest revision that the code ships."""
+    await note(empty_database, ["new"])
+
+    assert await readiness(empty_database) == (200, "", "")
+
+
+async def test_not_migrated(empty_database: str) -> None:
+    """A database that Alembic has never seen is named as such, with the command that helps."""
+    detail = f"There is no table {VERSIONS}: run `alembic upgrade head`."
+
+    assert await readiness(empty_database) == (503, "Database not migrated", detail)
+
+
+@pytest.mark.usefixtures("revisions")
+@pytest.mark.parametrize(("noted", "at"), [([], "none"), (["old"], "old")])
+async def test_behind(empty_database: str, noted: list[str], at: str) -> None:
+    """A database that misses a revision is told where it is, and where it has to be."""
+    await note(empty_database, noted)
+    detail = f"The database is at {at}, needed is new: run `alembic upgrade head`."
+
+    assert await readiness(empty_database) == (503, "Database behind", detail)
+
+
+@pytest.mark.usefixtures("revisions")
+async def test_ahead(empty_database: str) -> None:
+    """A database at a revision that the code does not know is not for this code."""
+    await note(empty_database, ["newer"])
+    detail = "The database is at newer, which this code does not know; it needs new."
+
+    assert await readiness(empty_database) == (503, "Database ahead", detail)
+
+
+async def test_no_such_database(empty_database: str) -> None:
+    """A server without our database is not the same as no server."""
+    url = urlsplit(empty_database)._replace(path="/nowhere").geturl()
+
+    assert await readiness(url) == (503, "Database unavailable", "The database does not exist.")
+
+
+async def test_migrations_not_shipped(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that forgot the migrations cannot know whether it is ready, and says so."""
+    monkeypatch.setattr(health, "ROOT", tmp_path)
+
+    assert (await readiness(database))[:2] == (503, "Migrations missing")
+
+
+@pytest.mark.parametrize("url", ["postgresql://ada:secret@127.0.0.1:1/name", "postgresql:///name?host=/nowhere"])
+async def test_unreachable(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a server the service starts and lives, and tells that it is not ready without telling where it looked."""
+    async with serve(url) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        ready, data = await client.get("/health/ready"), await client.get("/users")
+
+    assert (ready.status_code, ready.json()["title"]) == (503, "Database unavailable")
+    assert (data.status_code, data.json()["title"]) == (503, "Service unavailable")
+    assert all(answer.headers["retry-after"] for answer in (ready, data))
+    for word in ("127.0.0.1", "nowhere", "ada", "secret"):
+        assert word not in ready.text + data.text
+    assert "secret" not in caplog.text
+
+
+async def test_outage(cable: Cable) -> None:
+    """When the server goes away and comes back, so does the service, without a restart."""
+    paths = "/health/live", "/health/ready", "/users"
+    async with serve(cable.url) as client:
+        before = [(await client.get(path)).status_code for path in paths]
+        await cable.pull()
+        during = [(await client.get(path)).status_code for path in paths]
+        await cable.plug()
+        after = [(await client.get(path)).status_code for path in paths]
+
+    assert (before, during, after) == ([200, 200, 200], [200, 503, 503], [200, 200, 200])
+
+
+async def test_a_busy_pool_is_ready(database: str) -> None:
+    """That all connections are in use does not take the service out of rotation."""
+    app = create_app(Settings(database_url=SecretStr(database), database_pool_size=1))
+    async with app.router.lifespan_context(app), app.state.sessions() as session:
+        await session.execute(text("SELECT 1"))  # takes the only connection
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://service") as client:
+            assert (await client.get("/health/ready")).status_code == 200

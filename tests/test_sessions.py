@@ -1,0 +1,176 @@
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import Message, Receive, Scope, Send
+
+from app.config import Settings
+from app.database import Session
+from app.errors import Conflict
+from app.main import create_app
+from app.users.models import User
+
+
+async def count_users(session: AsyncSession) -> int | None:
+    return await session.scalar(select(func.count()).select_from(User))
+
+
+async def add_user(session: AsyncSession) -> None:
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.flush()
+
+
+async def test_commit_comes_before_the_response(app: FastAPI, session: AsyncSession) -> None:
+    """When the first byte of the answer leaves, others can see what the request has written."""
+    seen = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch(message: Message) -> None:
+            seen.append(await count_users(session))
+            await send(message)
+
+        await app(scope, receive, watch)
+
+    async with AsyncClient(transport=ASGITransport(watched), base_url="http://service") as client:
+        await client.post("/users", json={"email": "ada@example.com", "name": "Ada"})
+
+    assert seen == [1, 1]  # at the headers, and at the body
+
+
+async def test_failed_commit_is_an_error(app: FastAPI, client: AsyncClient) -> None:
+    """What only the commit finds wrong cannot be answered with success."""
+
+    @app.post("/twice", status_code=201)
+    async def twice(session: Session) -> None:
+        await session.execute(
+            text("CREATE TEMP TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP")
+        )
+        await session.execute(text("INSERT INTO once VALUES (1), (1)"))
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        assert (await client.post("/twice")).status_code == 500
+
+
+async def test_connection_lost_before_commit(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """A commit that the server never got is answered with 503, and nothing is stored."""
+
+    @app.post("/lost", status_code=201)
+    async def lost(doomed: Session) -> None:
+        await add_user(doomed)
+        process = await doomed.scalar(select(func.pg_backend_pid()))
+        await session.execute(select(func.pg_terminate_backend(process, 5000)))
+
+    answer = await client.post("/lost")
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert await count_users(session) == 0
+
+
+async def test_connections_lost_between_requests(client: AsyncClient, session: AsyncSession) -> None:
+    """After a restart of the server, requests go on with new connections; none of them fails."""
+    await asyncio.gather(*(client.get("/users") for _ in range(5)))
+    others = text(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await session.execute(others)
+
+    answers = await asyncio.gather(*(client.get("/users") for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("error", [Conflict("no"), KeyError("oops")])
+async def test_rollback_on_error(app: FastAPI, session: AsyncSession, error: Exception) -> None:
+    """An error after a write undoes the write, whether it is an answer or a fault."""
+
+    @app.post("/fails")
+    async def fails(session: Session) -> None:
+        await add_user(session)
+        raise error
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        assert (await client.post("/fails")).status_code >= 400
+    assert await count_users(session) == 0
+
+
+async def test_rollback_when_the_answer_cannot_be_made(app: FastAPI, session: AsyncSession) -> None:
+    """A return value that does not fit the declared answer undoes the request's writes."""
+
+    @app.post("/misfit")
+    async def misfit(session: Session) -> int:
+        await add_user(session)
+        return "many"  # type: ignore[return-value]
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        assert (await client.post("/misfit")).status_code == 500
+    assert await count_users(session) == 0
+
+
+async def test_rollback_on_cancellation(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """Cancelled requests leave no rows and keep no connections: more of them than the pool holds do no harm."""
+    written = asyncio.Event()
+
+    @app.post("/waits")
+    async def waits(session: Session) -> None:
+        await add_user(session)
+        written.set()
+        await asyncio.Event().wait()
+
+    for _ in range(12):
+        written.clear()
+        request = asyncio.create_task(client.post("/waits"))
+        await written.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    assert (await client.get("/users")).json()["items"] == []
+
+
+async def test_locked_row(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """A lock that is not got in time is answered with 503: the request may be tried again."""
+    await add_user(session)
+    await session.commit()
+    await session.execute(select(User).with_for_update())
+
+    @app.post("/locks")
+    async def locks(session: Session) -> None:
+        await session.execute(select(User).with_for_update(nowait=True))  # as if lock_timeout had passed
+
+    assert (await client.post("/locks")).status_code == 503
+
+
+async def test_exhausted_pool(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that gets no connection in time is answered with 503; the next one that gets one, as ever."""
+    monkeypatch.setattr("app.database.POOL_TIMEOUT", 0.05)
+    app = create_app(Settings(database_url=SecretStr(database), database_pool_size=1))
+    client = AsyncClient(transport=ASGITransport(app), base_url="http://service")
+    async with app.router.lifespan_context(app), client:
+        async with app.state.sessions() as session:
+            await session.execute(text("SELECT 1"))  # takes the only connection
+            during = await client.get("/users")
+        after = await client.get("/users")
+
+    assert (during.status_code, after.status_code) == (503, 200)
+    assert during.headers["retry-after"]
+
+
+async def test_limits(session: AsyncSession) -> None:
+    """The server itself ends what waits, runs or stays idle for too long, so that no request can hold a connection."""
+    settings = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
+
+    limits = [await session.scalar(select(func.current_setting(name))) for name in settings]
+
+    assert limits == ["3s", "5s", "10s"]
