@@ -1,0 +1,1 @@
+"""Measurements against peers, both sides in the same run: `python -m bench`."""

@@ -1,0 +1,58 @@
+"""The one command: `python -m bench [commands|start] [--quick] [--format json]`."""
+
+import argparse
+import json
+import sys
+
+from handrail.errors import HandrailError
+
+from bench import commands, report, start
+from bench.measure import BenchError
+
+DATABASE_HINT = (
+    "What counts here is HANDRAIL_SCRATCH_URL, a PostgreSQL on which databases may be created and dropped; "
+    "without it an embedded one is used."
+)
+
+
+def main() -> int:
+    """Measure what was asked for, print it and return the exit code: no figure makes it other than 0."""
+    options = parse_options()
+    try:
+        print_results(options)
+    except HandrailError as error:
+        print(f"error: nothing was measured, for want of a database: {error} {DATABASE_HINT}", file=sys.stderr)
+        return error.exit_code
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project next to its peers.")
+    parser.add_argument("benchmark", nargs="?", choices=["all", "commands", "start"], default="all")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="how to print it")
+    parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of 10 and 1000")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured after the warm-up")
+    return parser.parse_args()
+
+
+def print_results(options: argparse.Namespace) -> None:
+    texts, values = [report.machine_line()], dict[str, object](machine=report.machine())
+    if options.benchmark in ("all", "commands"):
+        sizes = commands.QUICK_SIZES if options.quick else commands.SIZES
+        rounds = options.rounds or (commands.QUICK_ROUNDS if options.quick else commands.ROUNDS)
+        comparisons = commands.compare_commands(tuple(options.models or sizes), rounds)
+        texts.append(report.commands_table(comparisons))
+        values["commands"] = report.commands_json(comparisons)
+    if options.benchmark in ("all", "start"):
+        starts = start.measure_starts(options.rounds or (start.QUICK_ROUNDS if options.quick else start.ROUNDS))
+        texts.append(report.start_table(starts))
+        values["start"] = report.start_json(starts)
+    print(json.dumps(values, indent=2) if options.format == "json" else "\n\n".join(texts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Show what was measured: as tables for people, or as JSON with all times in milliseconds."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from statistics import median
+
+from bench.commands import Comparison
+from bench.measure import Cost
+from bench.start import Start
+
+DISTRIBUTIONS = ("alembic", "sqlalchemy", "asyncpg", "fastapi", "uvicorn")
+
+
+def machine() -> dict[str, str | int | None]:
+    """Return what the figures depend on beside our code."""
+    about = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    return {"cpus": os.cpu_count(), **about, **{name: version(name) for name in DISTRIBUTIONS}}
+
+
+def machine_line() -> str:
+    return ", ".join(f"{value} {name}" if name == "cpus" else f"{name} {value}" for name, value in machine().items())
+
+
+def commands_table(comparisons: Sequence[Comparison]) -> str:
+    """Return medians in milliseconds, and the CPU time of ours divided by stock's."""
+    header = ("models", "alembic …", "CPU stock", "ours", "ratio", "each round", "goal", "wall stock", "ours")
+    return "\n".join(
+        [
+            aligned([header, *map(comparison_row, comparisons)]),
+            "",
+            f"Medians of {len(comparisons[0].ours)} rounds, in milliseconds; CPU is a process's user + system time.",
+            "For plain `history` and `heads` Alembic runs no env.py, so both sides do the same.",
+        ]
+    )
+
+
+def comparison_row(comparison: Comparison) -> tuple[str, ...]:
+    low, high = comparison.spread
+    return (
+        f"{comparison.tables:,}",
+        comparison.command,
+        *(f"{milliseconds(costs)['cpu_ms']:.0f}" for costs in (comparison.stock, comparison.ours)),
+        f"{comparison.ratio:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        "" if comparison.goal is None else f"<= {comparison.goal:.2f}",
+        *(f"{milliseconds(costs)['wall_ms']:.0f}" for costs in (comparison.stock, comparison.ours)),
+    )
+
+
+def commands_json(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    return [
+        {
+            "tables": comparison.tables,
+            "command": comparison.command,
+            "stock": milliseconds(comparison.stock),
+            "ours": milliseconds(comparison.ours),
+            "cpu_ratio": round(comparison.ratio, 3),
+            "cpu_ratio_of_rounds": [round(ratio, 3) for ratio in comparison.spread],
+            "goal": comparison.goal,
+        }
+        for comparison in comparisons
+    ]
+
+
+def start_table(starts: Sequence[Start]) -> str:
+    """Return medians in milliseconds, with each wall time divided by the first one's, importing the application."""
+    base = milliseconds(starts[0].costs)["wall_ms"]
+    rows = [
+        (start.name, f"{cost['wall_ms']:.0f}", f"{cost['wall_ms'] / base:.2f}", f"{cost['cpu_ms']:.0f}")
+        for start in starts
+        for cost in [milliseconds(start.costs)]
+    ]
+    return "\n".join(
+        [
+            aligned([("start", "wall", "ratio", "CPU"), *rows]),
+            "",
+            f"Medians of {len(starts[0].costs)} rounds, in milliseconds. Wall ends at the first 200 (import: with it);",
+            "CPU is user + system time up to the end, stopping included; PostgreSQL's is not.",
+        ]
+    )
+
+
+def start_json(starts: Sequence[Start]) -> list[dict[str, object]]:
+    return [{"start": start.name, **milliseconds(start.costs)} for start in starts]
+
+
+def milliseconds(costs: Sequence[Cost]) -> dict[str, float]:
+    """Return the medians of CPU and wall time."""
+    cpu, wall = median(cost.cpu for cost in costs), median(cost.wall for cost in costs)
+    return {"cpu_ms": round(cpu * 1000, 1), "wall_ms": round(wall * 1000, 1)}
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as columns: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = [cell[:1].isdigit() or cell.startswith("<") for cell in rows[-1]]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,88 @@
+"""A small project, written to disk and run with the real `alembic` command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+ORDERS = """\
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.base import Base
+
+
+class Customer(Base):
+    __tablename__ = "customers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(server_default="it's 50%", unique=True)
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id), index=True)
+"""
+
+
+@dataclass
+class SmallProject:
+    """A project of a few files, and the `alembic` command run in it as a person would."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: str, text: str) -> Path:
+        """Write one file of the project."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text), encoding="utf-8")
+        return file
+
+    def run(self, *command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python module's command line and return what it said."""
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=cwd,
+            env=self.base_environment() | self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    def alembic(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `alembic …` and return what it said, however it ended."""
+        return self.run("alembic", *arguments, cwd=self.root, **environment)
+
+    def succeeds(self, *arguments: str, **environment: str) -> str:
+        """Run `alembic …`, which must succeed, and return its standard output."""
+        done = self.alembic(*arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refuses(self, *arguments: str, **environment: str) -> str:
+        """Run `alembic …`, which must fail without a traceback, and return its message."""
+        done = self.alembic(*arguments, **environment)
+        assert done.returncode == 255, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return " ".join(done.stdout.split())
+
+    def revisions(self) -> list[str]:
+        """Return the texts of all revision files, in the order of their names."""
+        return [file.read_text(encoding="utf-8") for file in sorted(self.root.glob("alembic/versions/*.py"))]
+
+    @staticmethod
+    def base_environment() -> dict[str, str]:
+        """Return this process's environment without what would tell a command which database to use."""
+        unwanted = {"DATABASE_URL", "ENVIRONMENT", "ALEMBIC_CONFIG", "PYTHONDONTWRITEBYTECODE"}
+        return {key: value for key, value in os.environ.items() if key not in unwanted}

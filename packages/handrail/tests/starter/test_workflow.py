@@ -1,0 +1,154 @@
+"""What the README promises, typed into a fresh copy: edit, revision, upgrade, use, downgrade, check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starter_copy import Starter
+
+ITEM = """\
+from sqlalchemy.orm import Mapped
+
+from app.models import Base, CreatedAt, Key
+
+
+class Item(Base):
+    __tablename__ = "items"
+
+    id: Mapped[Key]
+    title: Mapped[str]
+    created_at: Mapped[CreatedAt]
+"""
+ITEMS_ROUTER = """\
+from fastapi import APIRouter
+
+from app.database import Session
+from app.items.models import Item
+
+router = APIRouter(prefix="/items")
+
+
+@router.post("", status_code=201)
+async def create_item(title: str, session: Session) -> str:
+    item = Item(title=title)
+    session.add(item)
+    await session.flush()
+    return str(item.id)
+"""
+
+
+def test_edit_a_model(starter_with_database: Starter) -> None:
+    """A new column: generated, read, applied, used through the API, undone, and clean again."""
+    starter = starter_with_database
+    starter.run("alembic upgrade head")
+    starter.edit(
+        "app/users/models.py", "    name: Mapped[str]\n", "    name: Mapped[str]\n    city: Mapped[str | None]\n"
+    )
+    starter.edit(
+        "app/users/schemas.py",
+        "    name: Name\n\n\nclass UserChange",
+        "    name: Name\n    city: str | None = None\n\n\nclass UserChange",
+    )
+    starter.edit("app/users/schemas.py", "    name: str\n", "    name: str\n    city: str | None\n")
+
+    starter.run('alembic revision --autogenerate -m "add city to users"')
+    upgrade, downgrade = starter.newest_revision()
+    assert upgrade.count("op.") == 1
+    assert (
+        'op.add_column("users", sa.Column("city", sa.Text(), nullable=True), schema="starter-fastapi-project")'
+        in upgrade
+    )
+    assert downgrade.count("op.") == 1
+    assert 'op.drop_column("users", "city", schema="starter-fastapi-project")' in downgrade
+
+    starter.run("alembic upgrade head")
+    assert "No new upgrade operations detected" in starter.run("alembic check")
+    with starter.serving("uvicorn app.main:app", DATABASE_URL=url_of(starter)) as service:
+        assert service.request("GET", "/health/ready")[0] == 200
+        status, user = service.request("POST", "/users", {"email": "ada@example.com", "name": "Ada", "city": "London"})
+        assert status == 201
+        assert service.request("GET", f"/users/{user['id']}") == (200, user)
+        assert user["city"] == "London"
+
+        starter.run("alembic downgrade -1")
+        status, problem = service.request("GET", "/health/ready")
+        assert status == 503
+        assert "alembic upgrade head" in problem["detail"]
+
+    assert starter.shell("alembic check").returncode == 255
+    starter.run("alembic upgrade head")
+    assert "No new upgrade operations detected" in starter.run("alembic check")
+
+
+def test_add_a_feature(starter_with_database: Starter) -> None:
+    """A new folder with a model that nobody imports yet is seen; then its router is used."""
+    starter = starter_with_database
+    starter.run("alembic upgrade head")
+    (starter.root / "app/items").mkdir()
+    (starter.root / "app/items/models.py").write_text(ITEM, encoding="utf-8")
+
+    starter.run('alembic revision --autogenerate -m "create items table"')
+    upgrade, downgrade = starter.newest_revision()
+    assert 'op.create_table(\n        "items"' in upgrade
+    assert "users" not in upgrade + downgrade
+    starter.run("alembic upgrade head")
+
+    (starter.root / "app/items/router.py").write_text(ITEMS_ROUTER, encoding="utf-8")
+    starter.edit(
+        "app/main.py",
+        "from app.users import router as users\n",
+        "from app.items import router as items\nfrom app.users import router as users\n",
+    )
+    starter.edit(
+        "app/main.py",
+        "    app.include_router(users.router)\n",
+        "    app.include_router(users.router)\n    app.include_router(items.router)\n",
+    )
+    with starter.serving("uvicorn app.main:app", DATABASE_URL=url_of(starter)) as service:
+        assert service.request("POST", "/items?title=Lamp")[0] == 201
+
+    starter.run("alembic downgrade -1")
+    starter.run("alembic upgrade head")
+    assert "No new upgrade operations detected" in starter.run("alembic check")
+
+
+def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None:
+    """Nothing in `public` or in another schema is touched, and ours are not proposed twice."""
+    starter = starter_with_database
+    starter.run("alembic upgrade head")
+    url = url_of(starter)
+    for statement in (
+        "CREATE TABLE public.users (id int)",
+        "CREATE TABLE public.alembic_version (version_num text)",
+        "CREATE SCHEMA accounting",
+        "CREATE TABLE accounting.users (id int)",
+        "ALTER DATABASE {database} SET search_path = 'starter-fastapi-project', accounting, public",
+    ):
+        execute(url, statement)
+
+    assert "No new upgrade operations detected" in starter.run("alembic check")
+    starter.run('alembic revision --autogenerate -m "nothing"')
+    assert "op." not in "".join(starter.newest_revision())
+
+
+def test_the_own_tests_pass_in_a_copy(starter: Starter) -> None:
+    """What every user keeps runs where only the user's own files are, on a PostgreSQL of its own."""
+    output = starter.run("pytest -q -n 2 -p no:cacheprovider tests")
+
+    assert " passed" in output
+    assert "failed" not in output
+
+
+def url_of(starter: Starter) -> str:
+    """Return the URL of the copy's database."""
+    return starter.environment.get("DATABASE_URL") or starter.run("handrail db url").strip()
+
+
+def execute(url: str, statement: str) -> None:
+    """Run a statement as an administrator of the database."""
+    from handrail.connection import parse_url
+    from handrail.scratch import ScratchServer
+
+    parsed = parse_url(url)
+    ScratchServer(parsed).execute(statement.format(database=f'"{parsed.database}"'))

@@ -1,0 +1,172 @@
+"""Whatever keeps a command from its database ends as one line that says what to do, and never shows the password."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from handrail.connection import asyncpg_dsn, describe, parse_url
+from handrail.errors import ConfigurationError
+from handrail.scratch import ScratchServer
+from small_project import ORDERS, SmallProject
+
+DRIVERS = ("asyncpg", "psycopg")
+SECRET = "s3cr3t-w0rd"
+
+
+@pytest.fixture
+def shop(new_project: Callable[..., SmallProject]) -> SmallProject:
+    """A project with a model and one revision that creates its table."""
+    project = new_project()
+    project.write("shop/models.py", ORDERS)
+    return project
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    """Each driver in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def role(handrail_scratch: ScratchServer, empty_database: str) -> Iterator[str]:
+    """A role without any privilege of its own, and with a password that looks like trouble in a URL."""
+    name = f"handrail_role_{os.getpid()}"
+    handrail_scratch.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'p@ss:w/rd%'")
+    yield name
+    handrail_scratch.drop(parse_url(empty_database).database or "")
+    handrail_scratch.execute(f"DROP ROLE {name}")
+
+
+def test_no_server(shop: SmallProject, driver: str) -> None:
+    """Nobody listens on that port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    message = shop.refuses("current", DATABASE_URL=f"postgresql+{driver}://shop:{SECRET}@127.0.0.1:{port}/shop")
+
+    assert f"no PostgreSQL answers at 127.0.0.1:{port}" in message
+    assert "correct host and port in DATABASE_URL" in message
+    assert SECRET not in message
+
+
+def test_no_such_host(shop: SmallProject, driver: str) -> None:
+    """The name of the host cannot be resolved."""
+    message = shop.refuses("current", DATABASE_URL=f"postgresql+{driver}://shop:{SECRET}@host.invalid/shop")
+
+    assert "no PostgreSQL answers at host.invalid:5432" in message
+    assert SECRET not in message
+
+
+def test_no_such_socket(shop: SmallProject, driver: str) -> None:
+    """The directory of the socket does not exist."""
+    message = shop.refuses("current", DATABASE_URL=f"postgresql+{driver}://shop@/shop?host=/nowhere")
+
+    assert "no PostgreSQL answers at /nowhere" in message
+
+
+def test_no_such_database(shop: SmallProject, driver: str, empty_database: str) -> None:
+    """The message has the statement that creates it."""
+    url = parse_url(empty_database).set(drivername=f"postgresql+{driver}", database="no such thing")
+
+    message = shop.refuses("current", DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert 'the database "no such thing" does not exist' in message
+    assert 'CREATE DATABASE "no such thing"' in message
+
+
+def test_no_such_role(shop: SmallProject, driver: str, empty_database: str) -> None:
+    """The server refuses whom it does not know."""
+    url = parse_url(empty_database).set(drivername=f"postgresql+{driver}", username="nobody_here", password=SECRET)
+
+    message = shop.refuses("current", DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert 'refused the role "nobody_here"' in message
+    assert SECRET not in message
+
+
+def test_no_right_to_create_the_schema(shop: SmallProject, driver: str, empty_database: str, role: str) -> None:
+    """An administrator can create it once, and the role then needs no right on the database at all."""
+    url = parse_url(empty_database).set(drivername=f"postgresql+{driver}", username=role, password="p@ss:w/rd%")
+    shop.environment["DATABASE_URL"] = url.render_as_string(hide_password=False)
+    shop.succeeds("revision", "--autogenerate", "-m", "orders")
+
+    message = shop.refuses("upgrade", "head")
+
+    assert f'the role "{role}" may not create the schema "shop"' in message
+    statement = message.partition("administrator run: ")[2]
+    assert statement == f'CREATE SCHEMA "shop" AUTHORIZATION "{role}";'
+    server = ScratchServer(parse_url(empty_database))
+    server.execute(statement)
+    shop.succeeds("upgrade", "head")
+    assert "No new upgrade operations" in shop.succeeds("check")
+
+
+def test_no_right_to_alter_a_table(shop: SmallProject, driver: str, empty_database: str, role: str) -> None:
+    """A privilege that is missing for one statement names the line of the revision."""
+    server = ScratchServer(parse_url(empty_database))
+    server.execute(f"CREATE SCHEMA shop AUTHORIZATION {role}", "CREATE TABLE shop.theirs (id int)")
+    url = parse_url(empty_database).set(drivername=f"postgresql+{driver}", username=role, password="p@ss:w/rd%")
+    shop.write(
+        "alembic/versions/one.py",
+        """\
+        from alembic import op
+
+        revision = "one"
+        down_revision = None
+
+
+        def upgrade():
+            op.execute("ALTER TABLE shop.theirs ADD COLUMN note text")
+        """,
+    )
+
+    message = shop.refuses("upgrade", "head", DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert "alembic/versions/one.py:8: PostgreSQL refused this: must be owner of table theirs" in message
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        (f"postgresql://shop:{SECRET}@host:port/shop", "the database URL cannot be read"),
+        (f"{SECRET}", "the database URL cannot be read"),
+        (f"mysql://shop:{SECRET}@host/shop", "begins with mysql://, and only postgresql:// is understood"),
+        (f"postgresql+pg8000://shop:{SECRET}@host/shop", "begins with postgresql+pg8000://"),
+    ],
+)
+def test_an_unusable_url_is_refused_without_being_shown(shop: SmallProject, url: str, complaint: str) -> None:
+    """It may hold a password, whatever else is wrong with it."""
+    message = shop.refuses("current", DATABASE_URL=url)
+
+    assert complaint in message
+    assert SECRET not in message
+
+
+def test_production_needs_a_url(shop: SmallProject) -> None:
+    """Nothing is started or guessed in production."""
+    assert "ENVIRONMENT=production needs DATABASE_URL" in shop.refuses("upgrade", "head", ENVIRONMENT="production")
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_urls_as_providers_write_them(scheme: str) -> None:
+    """asyncpg gets `sslmode` and none of the parameters that only libpq knows."""
+    url = parse_url(f"{scheme}://u:p%40ss@db.example.com/shop?sslmode=require&channel_binding=require")
+
+    assert url.drivername == "postgresql+asyncpg"
+    assert asyncpg_dsn(url) == "postgresql://u:p%40ss@db.example.com/shop?sslmode=require"
+
+
+def test_the_server_is_named_without_its_secrets() -> None:
+    """Host and port, or the directory of the socket."""
+    assert describe(parse_url("postgresql://u:p@db.example.com/shop")) == "db.example.com:5432"
+    assert describe(parse_url("postgresql://u:p@/shop?host=/run/pg")) == "/run/pg"
+
+
+def test_a_url_of_another_database_is_a_configuration_error() -> None:
+    """The error's class decides the exit code."""
+    with pytest.raises(ConfigurationError):
+        parse_url("sqlite:///shop.db")
