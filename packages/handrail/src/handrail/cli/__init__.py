@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -37,8 +38,10 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="handrail")
-def handrail() -> None:
+@click.pass_context
+def handrail(context: click.Context) -> None:
     """Keeps PostgreSQL migrations safe. Migrate with plain `alembic`; these verbs come on top."""
+    context.color = colour()
 
 
 def main() -> None:
@@ -46,5 +49,10 @@ def main() -> None:
     try:
         handrail(prog_name="handrail")
     except HandrailError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True, color=colour())
         sys.exit(error.exit_code)
+
+
+def colour() -> bool | None:
+    """Return False where nobody wants colour (https://no-color.org), else None: only on a terminal, as click does it."""
+    return False if os.environ.get("NO_COLOR") else None

@@ -26,15 +26,12 @@ MISLEADING = ("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE")
 
 
 @click.group()
-@click.pass_context
-def db(context: click.Context) -> None:
+def db() -> None:
     """Start, stop and use this project's own development PostgreSQL.
 
     Its data is in .postgres/. Whatever needs the database starts it by itself. While DATABASE_URL is set (in the
     environment or in .env) nothing is ever started or stopped: `url` and `psql` use that database.
     """
-    if os.environ.get("NO_COLOR"):  # https://no-color.org; click itself only looks for a terminal.
-        context.color = False
 
 
 @db.command()
