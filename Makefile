@@ -23,7 +23,7 @@ export HANDRAIL_SCRATCH_URL := $(value SCRATCH_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock build clean \
+.PHONY: help install run test check format lock bench build clean \
 	check-format check-lint check-types check-imports check-dependencies check-lock check-docs
 
 ##@ Every day
@@ -53,6 +53,9 @@ lock: ## Write requirements.lock anew from the pyproject files (UPGRADE=1 for th
 	$$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-package handrail \
 		$(if $(HANDRAIL_HERE),,--no-sources --overrides -) $(if $(UPGRADE),--upgrade) \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+bench: $(STAMP) ## Measure against Alembic's own template and a hand-written start (ARGS="commands --quick")
+	@$(BIN)/python -m bench $(ARGS)
 
 build: $(STAMP) ## The wheel of packages/handrail, into dist/
 	@test -d packages/handrail || { echo "Nothing to build: packages/handrail is not here." >&2; exit 1; }

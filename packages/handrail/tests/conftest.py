@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from handrail.config import Project
+from handrail.history import forget
+from handrail.scratch import ScratchServer
 from small_project import REPOSITORY, SmallProject
 
 DRIVERS = ("asyncpg", "psycopg")
 
 
 @pytest.fixture
-def new_project(tmp_path: Path) -> Callable[..., SmallProject]:
-    """Return a function that writes a project whose tables live in the given schema."""
+def new_project(tmp_path: Path, handrail_scratch: ScratchServer) -> Iterator[Callable[..., SmallProject]]:
+    """Yield a function that writes a project whose tables live in the given schema."""
+    root = tmp_path / "shop"
 
-    def create(schema: str | None = "shop", root: Path = tmp_path / "shop") -> SmallProject:
+    def create(schema: str | None = "shop") -> SmallProject:
         project = SmallProject(root)
+        project.environment["HANDRAIL_SCRATCH_URL"] = handrail_scratch.url_of(handrail_scratch.url.database or "")
         project.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\n')
         project.write("shop/__init__.py", "")
         project.write(
@@ -44,7 +49,8 @@ def new_project(tmp_path: Path) -> Callable[..., SmallProject]:
         (root / "alembic/versions").mkdir()
         return project
 
-    return create
+    yield create
+    forget(handrail_scratch, Project(root, "shop.base:Base"))
 
 
 @pytest.fixture(params=DRIVERS)

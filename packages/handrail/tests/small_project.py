@@ -41,6 +41,12 @@ class SmallProject:
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
 
+    def use(self, url: str) -> SmallProject:
+        """Let the commands use this database, and its driver also for the history of the revisions."""
+        scratch = self.environment["HANDRAIL_SCRATCH_URL"].partition("://")[2]
+        self.environment |= {"DATABASE_URL": url, "HANDRAIL_SCRATCH_URL": f"{url.partition('://')[0]}://{scratch}"}
+        return self
+
     def write(self, path: str, text: str) -> Path:
         """Write one file of the project."""
         file = self.root / path
@@ -84,5 +90,5 @@ class SmallProject:
     @staticmethod
     def base_environment() -> dict[str, str]:
         """Return this process's environment without what would tell a command which database to use."""
-        unwanted = {"DATABASE_URL", "ENVIRONMENT", "ALEMBIC_CONFIG", "PYTHONDONTWRITEBYTECODE"}
+        unwanted = {"DATABASE_URL", "ENVIRONMENT", "ALEMBIC_CONFIG", "HANDRAIL_SCRATCH_URL", "PYTHONDONTWRITEBYTECODE"}
         return {key: value for key, value in os.environ.items() if key not in unwanted}

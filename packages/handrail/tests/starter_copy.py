@@ -64,7 +64,6 @@ class Starter:
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the environment of a shell with the virtual environment activated and nothing else set."""
         base = SmallProject.base_environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        base.pop("HANDRAIL_SCRATCH_URL", None)
         return base | self.environment | environment
 
     @contextmanager

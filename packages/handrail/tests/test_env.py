@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from alembic import command
@@ -25,7 +26,7 @@ NewProject = Callable[..., SmallProject]
 def shop(new_project: NewProject, url: str) -> SmallProject:
     """A project with two tables and one applied revision."""
     project = new_project()
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/orders/models.py", ORDERS)
     project.succeeds("revision", "--autogenerate", "-m", "create orders")
     project.succeeds("upgrade", "head")
@@ -115,6 +116,8 @@ def test_the_search_path_of_the_role_makes_no_difference(shop: SmallProject, url
     """With the own schema in the search path stock Alembic sees each table twice, or drops the version table."""
     query(url, "CREATE TABLE public.customers (id int PRIMARY KEY)")
     query(url, f"ALTER DATABASE {parse_url(url).database} SET search_path = {path}")
+    scratch = f"{shop.environment['HANDRAIL_SCRATCH_URL']}{'&' if '?' in url else '?'}"
+    shop.environment["HANDRAIL_SCRATCH_URL"] = f"{scratch}options={quote(f'-csearch_path={path}'.replace(' ', ''))}"
 
     assert "No new upgrade operations" in shop.succeeds("check")
     shop.succeeds("downgrade", "base")
@@ -130,7 +133,7 @@ def test_the_search_path_of_the_role_makes_no_difference(shop: SmallProject, url
 def test_schema_names_that_need_quoting(new_project: NewProject, url: str, schema: str) -> None:
     """Any name that PostgreSQL allows works, online and offline, on both drivers."""
     project = new_project(schema)
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/models.py", ORDERS)
 
     project.succeeds("revision", "--autogenerate", "-m", "create orders")
@@ -158,7 +161,7 @@ def run_script(url: str, script: str) -> None:
 def test_several_schemas(new_project: NewProject, url: str) -> None:
     """Each schema of the metadata is created when a revision first needs it, also in the output of `--sql`."""
     project = new_project()
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/models.py", ORDERS)
     project.write(
         "shop/audit.py",
@@ -193,7 +196,7 @@ def test_several_schemas(new_project: NewProject, url: str) -> None:
 def test_models_without_a_schema_live_in_the_default_schema(new_project: NewProject, url: str) -> None:
     """A project that never named a schema keeps working in the schema that its search path says."""
     project = new_project(None)
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/models.py", ORDERS)
     query(url, "CREATE SCHEMA other")
     query(url, "CREATE TABLE other.t (id int)")
@@ -221,7 +224,7 @@ def test_the_version_table_can_stay_where_it_is(shop: SmallProject, url: str) ->
 def test_looking_changes_nothing(new_project: NewProject, url: str) -> None:
     """Commands that only look create neither schema nor version table in an empty database."""
     project = new_project()
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/models.py", ORDERS)
 
     project.succeeds("current")

@@ -42,7 +42,7 @@ class Thing(Base):
 def project(new_project: Callable[..., SmallProject], url: str) -> SmallProject:
     """A project with a default of every kind, migrated."""
     project = new_project()
-    project.environment["DATABASE_URL"] = url
+    project.use(url)
     project.write("shop/models.py", DEFAULTS)
     project.succeeds("revision", "--autogenerate", "-m", "things")
     project.succeeds("upgrade", "head")

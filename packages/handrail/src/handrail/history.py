@@ -1,0 +1,200 @@
+"""The history: the schema that the revision scripts produce, in a throwaway database of its own.
+
+Models are compared with it rather than with whatever the developer's database happens to hold. It is kept by the
+content of the scripts: it costs nothing as long as they do not change, and one revision when one is added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import socket
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command, context
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from handrail.connection import describe, parse_url, quoted, with_connection
+from handrail.errors import MigrationError, ServerError
+from handrail.scratch import PREFIX, ScratchServer, scratch_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alembic.config import Config
+    from alembic.script import Script, ScriptDirectory
+    from sqlalchemy import URL, Connection
+
+    from handrail.config import Project
+
+HISTORY_PREFIX = f"{PREFIX}history_"
+FORMAT = "1"  # to be raised when what is built from the same scripts becomes different
+KEPT = 5  # histories of one project: those of the branches that somebody switches between
+
+
+@dataclass(frozen=True)
+class History:
+    """The revision scripts of a project, in the order in which they are run, each with the state after it.
+
+    Attributes:
+        scripts: All revisions, the oldest first.
+        states: One digest more than there are scripts: of nothing, and of everything up to each script.
+    """
+
+    scripts: Sequence[Script]
+    states: Sequence[str]
+
+    @classmethod
+    def of(cls, directory: ScriptDirectory, project: Project) -> History:
+        """Read the scripts, and digest them with all else that decides what they create."""
+        scripts = list(directory.walk_revisions())[::-1]
+        tools = [f"{name} {version(name)}" for name in ("handrail", "alembic", "sqlalchemy")]
+        state = _digest(FORMAT, *tools, project.version_table, str(project.version_table_schema))
+        states = [state]
+        for script in scripts:
+            state = _digest(state, script.revision, Path(script.path).read_text(encoding="utf-8"))
+            states.append(state)
+        return cls(scripts, states)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def history_database(server: ScratchServer, config: Config, directory: ScriptDirectory, project: Project) -> URL:
+    """Return the URL of a database that holds what all revisions create; nobody may change it.
+
+    It is built from the nearest state that is there already, in a database that is given its name when it is complete:
+    an interruption leaves nothing that could be taken for a history.
+
+    Raises:
+        MigrationError: A revision cannot run on this server.
+    """
+    history = History.of(directory, project)
+    names = [f"{HISTORY_PREFIX}{state[:24]}" for state in history.states]
+    there = set((server.scalar(_NAMES, prefix=HISTORY_PREFIX) or "").split())
+    if names[-1] in there:
+        return server.url.set(database=names[-1])
+    template = next((name for name in reversed(names) if name in there), None)
+    unfinished = _create(server, template)
+    try:
+        _run_revisions(server, unfinished, config)
+        _publish(server, unfinished, names[-1], project)
+    finally:
+        server.drop(unfinished)
+    forget(server, project, keep=KEPT)
+    return server.url.set(database=names[-1])
+
+
+@contextmanager
+def history_server(project: Project) -> Iterator[ScratchServer | None]:
+    """Yield the server on which the history is kept; None when there is none.
+
+    The first of: `scratch_url`, the embedded PostgreSQL, the configured server if the role may create databases there.
+    In production only the first is considered.
+    """
+    with ExitStack() as stack:
+        server = None
+        if project.scratch_url:
+            server = stack.enter_context(scratch_server(project))
+        elif not project.production:
+            try:
+                server = stack.enter_context(scratch_server(project))
+            except ServerError:
+                server = _configured_server(project)
+        yield server
+
+
+def _configured_server(project: Project) -> ScratchServer | None:
+    if project.database_url is None:
+        return None
+    server = ScratchServer(parse_url(project.database_url))
+    may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+    return server if server.scalar(may_create) else None
+
+
+_NAMES = "SELECT string_agg(datname, ' ') FROM pg_database WHERE starts_with(datname, :prefix)"
+_OLDEST_LAST = (
+    "SELECT string_agg(datname, ' ' ORDER BY oid DESC) FROM pg_database "
+    "WHERE starts_with(datname, :prefix) AND shobj_description(oid, 'pg_database') = :comment"
+)
+
+
+def forget(server: ScratchServer, project: Project, keep: int = 0) -> None:
+    """Drop the project's histories, except for the newest ones; one that is being read stays."""
+    comment = _comment(project)
+    for name in (server.scalar(_OLDEST_LAST, prefix=HISTORY_PREFIX, comment=comment) or "").split()[keep:]:
+        try:
+            server.execute(f"DROP DATABASE IF EXISTS {quoted(name)}")
+        except DBAPIError:
+            continue
+
+
+def _comment(project: Project) -> str:
+    return f"History of the revisions of {project.root} on {socket.gethostname()}, kept by handrail"
+
+
+def _create(server: ScratchServer, template: str | None) -> str:
+    if template is not None:
+        try:
+            return server.create(template=template)
+        except DBAPIError:
+            # Somebody is reading it, and PostgreSQL copies no database that is in use. Then from the beginning.
+            pass
+    return server.create()
+
+
+def _publish(server: ScratchServer, unfinished: str, name: str, project: Project) -> None:
+    comment = _comment(project).replace("'", "''")
+    try:
+        server.execute(
+            f"ALTER DATABASE {quoted(unfinished)} RENAME TO {quoted(name)}",
+            f"COMMENT ON DATABASE {quoted(name)} IS '{comment}'",
+        )
+    except DBAPIError:
+        # Another process was faster; the same scripts have the same result.
+        if name not in (server.scalar(_NAMES, prefix=name) or ""):
+            raise
+
+
+def _run_revisions(server: ScratchServer, database: str, config: Config) -> None:
+    """Run `alembic upgrade heads` on a database of the scratch server, quietly, while another command is running."""
+
+    def work(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        try:
+            with _quiet("alembic.runtime.migration"):
+                command.upgrade(config, "heads")
+        finally:
+            del config.attributes["connection"]
+
+    url = server.url.set(database=database)
+    outer = context._proxy  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        with_connection(url, work, application="handrail history")
+    except CommandError as error:
+        raise MigrationError(
+            f"the revisions cannot be run on the throwaway server at {describe(url)}, so there is nothing to compare "
+            f"the models with. {error} If this revision needs what that server does not have (an extension, a role, "
+            'another version of PostgreSQL), name one that has it: scratch_url = "postgresql://…" in [tool.handrail].'
+        ) from error
+    finally:
+        # The inner command took Alembic's global proxy away from the outer one, which still needs it.
+        outer._install_proxy()  # noqa: SLF001
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger from telling that revisions are run, which would be read as the developer's database."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
