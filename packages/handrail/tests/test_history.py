@@ -164,6 +164,22 @@ def test_a_revision_that_cannot_run_there_names_the_way_out(shop: SmallProject) 
     assert 'scratch_url = "postgresql://…" in [tool.handrail]' in message
 
 
+@pytest.mark.parametrize("schema", ["shop", None])
+def test_tables_that_an_extension_brought_are_not_ours(
+    new_project: Callable[..., SmallProject], empty_database: str, schema: str | None
+) -> None:
+    """Although a revision of ours created the extension: PostGIS, for instance, brings `spatial_ref_sys`."""
+    project = new_project(schema).use(empty_database)
+    project.write("shop/models.py", ORDERS)
+    project.succeeds("revision", "--autogenerate", "-m", "orders")
+    place = schema or "public"
+    brings = f"CREATE TABLE {place}.spatial_ref_sys (id int); ALTER EXTENSION plpgsql ADD TABLE {place}.spatial_ref_sys"
+    statements = [f'__import__("alembic").op.execute("{statement}")' for statement in brings.split("; ")]
+    project.write("alembic/versions/gis.py", later(project, "\n    ".join(statements)))
+
+    assert "No new upgrade operations" in project.succeeds("check")
+
+
 def test_the_progress_of_the_history_is_not_shown(shop: SmallProject) -> None:
     """`Running upgrade` would be read as the developer's database."""
     shop.succeeds("revision", "-m", "empty")

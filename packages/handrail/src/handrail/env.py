@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from configparser import InterpolationError
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +104,11 @@ def compared_database(project: Project, config: Config) -> Iterator[URL | None]:
 
 def run_on(connection: Connection, project: Project, metadata: MetaData) -> None:
     """Run the command on this connection."""
-    ownership = Ownership.of(metadata)
     schema = version_table_schema(project, metadata)
-    if schema and "destination_rev" in command_options():
-        prepare_schema(connection, schema)
+    with own_transaction(connection):
+        if schema and "destination_rev" in command_options():
+            create_schema(connection, schema)
+        ownership = Ownership.of(metadata, connection if compares_models() else None)
     # Looking (`check`, `revision --autogenerate`) must not create the version table.
     looks_only = {"dont_mutate": True} if compares_models() else {}
     configure(project, metadata, ownership, connection=connection, **looks_only)
@@ -137,16 +138,12 @@ def version_table_schema(project: Project, metadata: MetaData) -> str | None:
     return project.version_table_schema or metadata.schema
 
 
-def prepare_schema(connection: Connection, schema: str) -> None:
-    """Create the schema of the version table when it is missing, and leave no transaction open behind it.
+def own_transaction(connection: Connection) -> AbstractContextManager[object]:
+    """Return a transaction that leaves none open behind it, unless the caller's own is open already.
 
     Alembic silently rolls everything back when it is given a connection on which something was executed before.
     """
-    if connection.in_transaction():
-        create_schema(connection, schema)
-        return
-    with connection.begin():
-        create_schema(connection, schema)
+    return nullcontext() if connection.in_transaction() else connection.begin()
 
 
 def configured_url(project: Project, config: Config) -> URL:

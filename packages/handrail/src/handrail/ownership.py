@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic.operations import Operations, ops, toimpl
 from sqlalchemy import text
@@ -15,29 +15,52 @@ from handrail.connection import ServerMessage, quoted
 from handrail.errors import AccessDeniedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from alembic.operations.ops import CreateTableOp
     from sqlalchemy import Connection, MetaData, Table
 
 INSUFFICIENT_PRIVILEGE = "42501"
+# Those in the default schema also under the name None, which Alembic gives to it.
+TABLES_OF_EXTENSIONS = text("""
+    WITH found AS (
+        SELECT n.nspname, c.relname
+        FROM pg_depend d
+        JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind IN ('r', 'p')
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+    )
+    SELECT nspname, relname FROM found UNION ALL SELECT NULL, relname FROM found WHERE nspname = current_schema()
+""")
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """The schemas that hold our tables; None stands for the connection's default schema."""
+    """Which part of a database takes part in a comparison.
+
+    Attributes:
+        schemas: The schemas that hold our tables; None stands for the connection's default schema.
+        foreign: Tables in them that belong to an extension (PostGIS brings some), as schema and name.
+    """
 
     schemas: frozenset[str | None]
+    foreign: frozenset[tuple[str | None, str | None]] = frozenset()
 
     @classmethod
-    def of(cls, metadata: MetaData) -> Ownership:
-        """Return the schemas of all tables, or that of the metadata while there are no tables."""
-        schemas = {table.schema for table in metadata.tables.values()}
-        return cls(frozenset(schemas or {metadata.schema}))
+    def of(cls, metadata: MetaData, connection: Connection | None = None) -> Ownership:
+        """Return the schemas of all tables, or that of the metadata while there are no tables.
 
-    def include_name(self, name: str | None, type_: str, _parents: object) -> bool:
-        """Alembic's hook of the same name: whether a schema of the database takes part in the comparison."""
-        return type_ != "schema" or name in self.schemas
+        What belongs to extensions is asked of the connection, if there is one.
+        """
+        schemas = {table.schema for table in metadata.tables.values()}
+        foreign = frozenset(map(tuple, connection.execute(TABLES_OF_EXTENSIONS))) if connection else frozenset()
+        return cls(frozenset(schemas or {metadata.schema}), foreign)
+
+    def include_name(self, name: str | None, type_: str, parents: Mapping[Any, str | None]) -> bool:
+        """Alembic's hook of the same name: whether a schema or table of the database takes part in the comparison."""
+        if type_ == "schema":
+            return name in self.schemas
+        return type_ != "table" or (parents["schema_name"], name) not in self.foreign
 
     @contextmanager
     def compared(self, connection: Connection) -> Iterator[None]:
