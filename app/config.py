@@ -22,6 +22,8 @@ LIBPQ_ONLY = {
     *("channel_binding", "connect_timeout", "gssencmode", "load_balance_hosts", "pgbouncer", "sslcompression"),
     *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "sslsni", "tcp_user_timeout"),
 }
+# Parameters of SQLAlchemy's dialect, which it would take out of the URL before asyncpg sees it.
+DIALECT_ONLY = {"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"}
 
 
 def _as_dsn(url: SecretStr) -> SecretStr:
@@ -39,7 +41,7 @@ def _as_dsn(url: SecretStr) -> SecretStr:
         raise ValueError("has a bare special character in user or password; write %40 for @, %23 for #, %2F for /")
     if "ssl" in query:  # how SQLAlchemy's users spell sslmode for asyncpg
         query["sslmode"] = {"true": "require", "false": "disable"}.get(query["ssl"].lower(), query["ssl"])
-    known = {name: value for name, value in query.items() if name not in {"ssl", *LIBPQ_ONLY}}
+    known = {name: value for name, value in query.items() if name not in {"ssl", *DIALECT_ONLY, *LIBPQ_ONLY}}
     parameters = urlencode(known, safe="/", quote_via=quote)
     return SecretStr(f"postgresql://{parts.netloc}{parts.path}?{parameters}".removesuffix("?"))
 

@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Mapping
 from http.client import responses as phrases
+from traceback import walk_tb
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -123,7 +124,7 @@ def as_problem(error: Exception) -> ProblemResponse | None:
         case DBAPIError() if error.connection_invalidated or _sqlstate(error).startswith(OUTAGES):
             log.warning("database unavailable: %s", error.orig)
             return ProblemResponse(503, "The database is not available.", headers=Unavailable.headers)
-        case PoolTimeoutError() | TimeoutError():
+        case PoolTimeoutError() | TimeoutError() if isinstance(error, PoolTimeoutError) or _of_database(error):
             log.warning("timeout: %r", error)
             return ProblemResponse(503, "The service is too busy.", headers=Unavailable.headers)
     return None
@@ -131,6 +132,12 @@ def as_problem(error: Exception) -> ProblemResponse | None:
 
 def _sqlstate(error: DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _of_database(error: TimeoutError) -> bool:
+    # asyncpg raises Python's own TimeoutError, as does whatever else a handler waits for; where it rose tells.
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    return any(module.partition(".")[0] == "asyncpg" for module in modules)
 
 
 def _unstorable(error: DBAPIError) -> bool:

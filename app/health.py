@@ -86,3 +86,7 @@ def _shipped_revisions(root: Path) -> tuple[frozenset[str], frozenset[str]]:
     except CommandError as error:
         detail = "The migration scripts (alembic.ini and alembic/) are not beside this code, or not in order."
         raise NotReady("Migrations missing", detail) from error
+    except (Exception, SystemExit) as error:  # a revision is code: it can fail in any way
+        log.warning("not ready: a migration script cannot be imported", exc_info=error)
+        detail = f"A migration script beside this code cannot be imported: {type(error).__name__}."
+        raise NotReady("Migrations broken", detail) from error

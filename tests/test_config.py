@@ -139,6 +139,7 @@ def test_wrong_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("postgresql://host/name?ssl=true", "postgresql://host/name?sslmode=require"),
         ("postgresql://host/name?ssl=verify-full", "postgresql://host/name?sslmode=verify-full"),
         ("postgresql://host/name?connect_timeout=10&pgbouncer=true", "postgresql://host/name"),
+        ("postgresql://host/name?prepared_statement_cache_size=0&async_fallback=true", "postgresql://host/name"),
     ],
 )
 def test_url(url: str, expected: str) -> None:

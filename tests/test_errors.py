@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -172,6 +173,21 @@ async def test_fault(app: FastAPI, client: AsyncClient) -> None:
         answer = await client.get("/fault")
     expected = {"type": "/problems/internal-server-error", "title": "Internal server error", "status": 500}
     assert problem(answer) == expected
+
+
+async def test_timeout_of_something_else(app: FastAPI) -> None:
+    """Whatever a handler waited for in vain, only the database's and the pool's timeouts are an outage."""
+
+    @app.get("/waits")
+    async def waits(session: Session) -> None:
+        await session.execute(text("SELECT 1"))
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(1)
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        assert problem(await client.get("/waits"))["status"] == 500
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,20 @@ async def test_migrations_not_shipped(database: str, tmp_path: Path, monkeypatch
     assert (await readiness(database))[:2] == (503, "Migrations missing")
 
 
+@pytest.mark.usefixtures("revisions")
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [("import secret", "ModuleNotFoundError"), ("(secret", "SyntaxError"), ("exit('secret')", "SystemExit")],
+)
+async def test_broken_migration(script: str, cause: str, empty_database: str, tmp_path: Path) -> None:
+    """A revision that cannot be imported leaves open what the code needs; the answer has the kind of its fault only."""
+    await note(empty_database, ["new"])
+    (tmp_path / "versions" / "broken.py").write_text(script)
+    detail = f"A migration script beside this code cannot be imported: {cause}."
+
+    assert await readiness(empty_database) == (503, "Migrations broken", detail)
+
+
 @pytest.mark.parametrize("url", ["postgresql://ada:secret@127.0.0.1:1/name", "postgresql:///name?host=/nowhere"])
 async def test_unreachable(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Without a server the service starts and lives, and tells that it is not ready without telling where it looked."""

@@ -167,6 +167,22 @@ async def test_exhausted_pool(database: str, monkeypatch: pytest.MonkeyPatch) ->
     assert during.headers["retry-after"]
 
 
+async def test_server_gone_without_a_word(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement, or a connection's test before it is used, that gets no reply is answered with 503."""
+    monkeypatch.setattr("app.database.COMMAND_TIMEOUT", 0.2)
+    app = create_app(Settings(database_url=SecretStr(database), database_pool_size=1))
+
+    @app.get("/slow")
+    async def slow(session: Session) -> None:
+        await session.execute(text("SELECT pg_sleep(2)"))
+
+    client = AsyncClient(transport=ASGITransport(app), base_url="http://service")
+    async with app.router.lifespan_context(app), client:
+        answer = await client.get("/slow")
+
+    assert answer.status_code == 503
+
+
 async def test_limits(session: AsyncSession) -> None:
     """The server itself ends what waits, runs or stays idle for too long, so that no request can hold a connection."""
     settings = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"

@@ -84,8 +84,9 @@ class SmallProject:
         return " ".join(done.stdout.split())
 
     def revisions(self) -> list[str]:
-        """Return the texts of all revision files, in the order of their names."""
-        return [file.read_text(encoding="utf-8") for file in sorted(self.root.glob("alembic/versions/*.py"))]
+        """Return the texts of all revision files, the newest last."""
+        files = sorted(self.root.glob("alembic/versions/*.py"), key=lambda file: file.stat().st_mtime_ns)
+        return [file.read_text(encoding="utf-8") for file in files]
 
     @staticmethod
     def base_environment() -> dict[str, str]:

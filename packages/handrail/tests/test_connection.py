@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from handrail.connection import asyncpg_dsn, describe, parse_url
+from handrail.connection import asyncpg_dsn, describe, parse_url, run
 from handrail.errors import ConfigurationError
 from handrail.scratch import ScratchServer
 from small_project import ORDERS, SmallProject
@@ -133,6 +136,12 @@ def test_no_right_to_alter_a_table(shop: SmallProject, driver: str, empty_databa
     ("url", "complaint"),
     [
         (f"postgresql://shop:{SECRET}@host:port/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:p@{SECRET}@host/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:p@{SECRET}/s@host/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:p@s/{SECRET}@host/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:{SECRET}@host:0/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:{SECRET}@host:65536/shop", "the database URL cannot be read"),
+        (f"postgresql+psycopg://shop:{SECRET}@/shop?host=a&port=99999", "the database URL cannot be read"),
         (f"{SECRET}", "the database URL cannot be read"),
         (f"mysql://shop:{SECRET}@host/shop", "begins with mysql://, and only postgresql:// is understood"),
         (f"postgresql+pg8000://shop:{SECRET}@host/shop", "begins with postgresql+pg8000://"),
@@ -158,6 +167,74 @@ def test_urls_as_providers_write_them(scheme: str) -> None:
 
     assert url.drivername == "postgresql+asyncpg"
     assert asyncpg_dsn(url) == "postgresql://u:p%40ss@db.example.com/shop?sslmode=require"
+
+
+def test_signs_that_belong_into_a_url() -> None:
+    """An @ that is written %40, or in a user's name as Azure has it, is none of a password."""
+    url = parse_url("postgresql://ada@server:p%40ss@host/sh%40p?host=/run/p@g&port=1,65535")
+
+    assert (url.username, url.password, url.host, url.database) == ("ada@server", "p@ss", "host", "sh@p")
+
+
+def test_parameters_of_the_dialect_are_not_for_the_server(shop: SmallProject, empty_database: str) -> None:
+    """What SQLAlchemy's dialect takes out of the URL does not reach PostgreSQL, which would refuse it."""
+    url = parse_url(empty_database).update_query_dict({"prepared_statement_cache_size": "0", "async_fallback": "true"})
+
+    shop.succeeds("current", DATABASE_URL=url.render_as_string(hide_password=False))
+
+
+def test_a_refusal_is_not_silence(shop: SmallProject, empty_database: str) -> None:
+    """Where the server answers, nobody is told to start it."""
+    url = parse_url(empty_database).update_query_dict({"no_such_setting": "1"})
+
+    message = shop.refuses("current", DATABASE_URL=url.render_as_string(hide_password=False))
+
+    assert 'refused the connection: unrecognized configuration parameter "no_such_setting"' in message
+    assert "no PostgreSQL answers" not in message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing wakes a waiting thread there")
+def test_ctrl_c_inside_a_running_loop_ends_the_work() -> None:
+    """The work is in a thread of its own then, which Ctrl-C does not reach."""
+    steps = []
+
+    async def work() -> None:
+        try:
+            steps.append("begun")
+            await asyncio.sleep(0.1)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            await asyncio.sleep(2)
+            steps.append("committed")
+        finally:
+            await asyncio.sleep(0)
+            steps.append("closed")
+
+    async def caller() -> None:
+        run(work())
+
+    loop = asyncio.new_event_loop()  # asyncio.run would keep the first Ctrl-C to itself
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(caller())
+    loop.close()
+
+    assert steps == ["begun", "closed"]
+
+
+def test_failure_inside_a_running_loop() -> None:
+    """Results and errors come through the thread as they are."""
+
+    async def one() -> int:
+        return 1
+
+    async def fail() -> None:
+        raise KeyError("oops")
+
+    async def caller() -> None:
+        assert run(one()) == 1
+        with pytest.raises(KeyError, match="oops"):
+            run(fail())
+
+    asyncio.run(caller())
 
 
 def test_the_server_is_named_without_its_secrets() -> None:

@@ -119,6 +119,36 @@ def later(project: SmallProject, statement: str) -> str:
     return f"revision = {head + '_'!r}\ndown_revision = {head!r}\n\n\ndef upgrade():\n    {statement}\n"
 
 
+def test_files_beside_the_revisions_count(shop: SmallProject) -> None:
+    """A revision that reads an SQL file is another one when that file changes."""
+    shop.write("alembic/extra.sql", "ALTER TABLE shop.orders ADD COLUMN extra int")
+    read = "pathlib.Path(__file__).parents[1].joinpath('extra.sql').read_text()"
+    shop.write("alembic/versions/zz.py", "import pathlib\n" + later(shop, f'__import__("alembic").op.execute({read})'))
+    assert "remove_column" in shop.refuses("check")
+
+    shop.write("alembic/extra.sql", "SELECT 1")
+
+    assert "No new upgrade operations" in shop.succeeds("check")
+
+
+def test_a_revision_with_a_connection_of_its_own_stays_in_the_history(shop: SmallProject) -> None:
+    """What opens `DATABASE_URL` by itself gets the throwaway database, and not the configured one."""
+    shop.write(
+        "alembic/versions/own.py",
+        "import os\nfrom sqlalchemy import create_engine\n"
+        + later(
+            shop,
+            "create_engine(os.environ['DATABASE_URL'].replace('postgresql:', 'postgresql+psycopg:'), "
+            "isolation_level='AUTOCOMMIT').connect().exec_driver_sql('CREATE TABLE public.mine (id int)')",
+        ),
+    )
+
+    shop.succeeds("check")
+
+    server = ScratchServer(parse_url(shop.environment["DATABASE_URL"]))
+    assert server.scalar("SELECT to_regclass('public.mine')::text") is None
+
+
 def test_an_edited_revision_is_another_history(shop: SmallProject) -> None:
     """What counts is the content of the scripts, applied or not."""
     assert "No new upgrade operations" in shop.succeeds("check")

@@ -47,6 +47,21 @@ def test_files_as_alembic_writes_them(shop: SmallProject) -> None:
     assert heads(load_project(shop.root)) == set(scripts.get_heads())
 
 
+def test_an_example_in_a_text_is_not_an_assignment(shop: SmallProject) -> None:
+    path = write(shop, "a", "'a'", "None")
+    path.write_text(path.read_text() + '\nEXAMPLE = """\nrevision = "z"\ndown_revision = "y"\n"""\n')
+
+    assert heads(load_project(shop.root)) == {"a"}
+
+
+def test_a_file_in_another_encoding_is_left_to_alembic(shop: SmallProject) -> None:
+    write(shop, "a", "'a'", "None").write_bytes(
+        b"# -*- coding: latin-1 -*-\n# \xe9\nrevision = 'a'\ndown_revision = None\n"
+    )
+
+    assert heads(load_project(shop.root)) is None
+
+
 @pytest.mark.parametrize("down", ["previous()", "(\n    'a',\n    'b',\n)", "\\\n'a'"])
 def test_what_cannot_be_read_is_left_to_alembic(shop: SmallProject, down: str) -> None:
     write(shop, "a", "'a'", "None")

@@ -32,7 +32,7 @@ def pair(
         shutil.copytree(ours.root / "shop", stock.root / "shop")
         stock.run("alembic", "init", "-t", "async", "alembic", cwd=stock.root)
         url = empty_database.replace("postgresql://", "postgresql+asyncpg://")
-        edit(stock, "alembic.ini", "driver://user:pass@localhost/dbname", url)
+        edit(stock, "alembic.ini", "driver://user:pass@localhost/dbname", url.replace("%", "%%"))
         edit(
             stock,
             "alembic/env.py",
@@ -157,7 +157,7 @@ def test_no_server(pair: Pair) -> None:
     """Stock: a traceback of some eighty lines. Ours: one line."""
     stock, ours = pair()
     url = "postgresql+asyncpg://127.0.0.1:1/shop"
-    edit(stock, "alembic.ini", stock.environment["DATABASE_URL"], url)
+    edit(stock, "alembic.ini", stock.environment["DATABASE_URL"].replace("%", "%%"), url)
     assert "Traceback" in stock.alembic("current").stderr
 
     done = ours.alembic("current", DATABASE_URL=url)

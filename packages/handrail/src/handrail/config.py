@@ -10,9 +10,12 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handrail.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEYS = {"metadata": str, "exclude": list, "scratch_url": str, "version_table": str, "version_table_schema": str}
 
@@ -110,12 +113,16 @@ def validated(table: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def read_environment(root: Path) -> dict[str, str]:
-    """Return the process environment on top of the project's `.env`, as pydantic-settings would see them."""
-    environment = dict(os.environ)
+    """Return the process environment on top of the project's `.env`, with names in capitals.
+
+    As pydantic-settings sees them in the application: case does not matter, and what is empty is not set. Otherwise
+    the two could choose different databases.
+    """
+    sources: list[Mapping[str, str | None]] = [os.environ]
     dotenv = root / ".env"
     if dotenv.is_file():
         # Imported only where there is something to read: this file is on the path of every command.
         from dotenv import dotenv_values
 
-        environment = {key: value for key, value in dotenv_values(dotenv).items() if value is not None} | environment
-    return environment
+        sources.insert(0, dotenv_values(dotenv))
+    return {key.upper(): value for source in sources for key, value in source.items() if value}

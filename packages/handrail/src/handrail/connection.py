@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from handrail.errors import AccessDeniedError, ConfigurationError, DatabaseUnavailableError, HandrailError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
+CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how asyncpg says that none came
 
 CONNECT_TIMEOUT = 10  # seconds
 
@@ -35,6 +38,8 @@ LIBPQ_ONLY = [
     *("keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "pgbouncer", "require_auth"),
     *("requirepeer", "sslcertmode", "sslcompression", "sslsni", "tcp_user_timeout"),
 ]
+# Parameters of SQLAlchemy's dialect, which it takes out of the URL before asyncpg sees it.
+DIALECT_ONLY = ["async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"]
 DRIVERS = ("asyncpg", "psycopg")
 
 
@@ -46,14 +51,15 @@ def parse_url(url: str) -> URL:
     Raises:
         ConfigurationError: It is not a PostgreSQL URL, or its driver is unknown. The URL itself is never shown.
     """
-    try:
+    parsed = None
+    with suppress(ArgumentError, ValueError):
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
+    if parsed is None or _misread(url, parsed):
         raise ConfigurationError(
             "the database URL cannot be read (it is not shown: it may hold a password). It must look like "
             "postgresql://user:password@host:5432/database; characters such as @ : / % in the password are "
             "written %40 %3A %2F %25."
-        ) from error
+        )
     backend, _, driver = parsed.drivername.partition("+")
     if backend not in ("postgres", "postgresql") or driver not in ("", *DRIVERS):
         raise ConfigurationError(
@@ -64,6 +70,16 @@ def parse_url(url: str) -> URL:
     if not importlib.util.find_spec(driver):
         raise ConfigurationError(f"the PostgreSQL driver {driver} is not installed: pip install {driver}")
     return parsed.set(drivername=f"postgresql+{driver}")
+
+
+def _misread(url: str, parsed: URL) -> bool:
+    """Whether the parts are not what was meant: after a bare @ in a password, its rest counts as host or database."""
+    place = re.sub(r"^[^:/]*(:[^@]*)?@", "", url.partition("://")[2]).partition("?")[0]
+    ports = [port for ports in parsed.normalized_query.get("port", ()) for port in ports.split(",") if port]
+    if parsed.port is not None:
+        ports.append(str(parsed.port))
+    valid = all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports)
+    return not valid or "@" in place or "@" in (parsed.host or "")
 
 
 def with_connection(url: URL, work: Callable[[Connection], T], *, application: str, autocommit: bool = False) -> T:
@@ -119,7 +135,7 @@ async def _with_async_connection(
 def asyncpg_dsn(url: URL) -> str:
     """Return the URL as `asyncpg.connect` takes it; it holds the password."""
     ssl = url.query.get("ssl")  # how SQLAlchemy's users spell sslmode for asyncpg
-    plain = url.set(drivername="postgresql").difference_update_query(["ssl", *LIBPQ_ONLY])
+    plain = url.set(drivername="postgresql").difference_update_query(["ssl", *DIALECT_ONLY, *LIBPQ_ONLY])
     if isinstance(ssl, str):
         plain = plain.update_query_dict({"sslmode": {"true": "require", "false": "disable"}.get(ssl.lower(), ssl)})
     return plain.render_as_string(hide_password=False)
@@ -132,21 +148,34 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except RuntimeError:
         return asyncio.run(coroutine)
     # asyncio.run refuses to start inside a loop (FastAPI's lifespan, Jupyter, pytest): a thread has none.
-    outcome: list[T] = []
-    failure: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+
+    outcome: Future[T] = Future()
+
+    async def finished() -> T:
+        return await task
 
     def target() -> None:
         try:
-            outcome.append(asyncio.run(coroutine))
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                result = runner.run(finished())
         except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, whatever it is
-            failure.append(error)
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
 
     thread = threading.Thread(target=target, name="handrail")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    try:
+        thread.start()
+        return outcome.result()
+    except BaseException:
+        # Ctrl-C is raised here, and the other thread knows nothing of it: it would go on, and commit.
+        with suppress(RuntimeError):  # the loop is closed: it was the coroutine itself that failed
+            loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        thread.join()
 
 
 @dataclass(frozen=True)
@@ -176,10 +205,8 @@ def translated_connect_errors(url: URL) -> Iterator[None]:
     """Turn a failure to connect into one sentence with the way out."""
     try:
         yield
-    except (DBAPIError, OSError, TimeoutError) as error:
+    except (DBAPIError, OSError) as error:
         raise _connect_error(url, error) from error
-    except NoSuchModuleError as error:
-        raise ConfigurationError(str(error)) from error
     except Exception as error:
         # asyncpg raises its own types (wrong password, unknown database) outside SQLAlchemy's hierarchy.
         if type(error).__module__.partition(".")[0] not in DRIVERS:
@@ -210,6 +237,8 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
             f'PostgreSQL at {place} refused the role "{role}": {said}. Check user and password in DATABASE_URL '
             "(characters such as @ : / % in the password are written %40 %3A %2F %25)."
         )
+    if message.sqlstate and message.sqlstate not in CUT_OFF:
+        return AccessDeniedError(f"PostgreSQL at {place} refused the connection: {said}.")
     if isinstance(error, TimeoutError):
         said = f"no answer within {CONNECT_TIMEOUT} seconds"
     return DatabaseUnavailableError(

@@ -10,11 +10,13 @@ import gc
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from handrail.errors import ConfigurationError, DiscoveryError
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from handrail.config import Project
 
 NOT_MODELS = {"conftest", "scripts", "setup", "test", "tests", "__main__", "__pycache__"}
+CAUSE_LENGTH = 500  # characters of an import's failure that an error shows
 
 
 def load_metadata(project: Project) -> MetaData:
@@ -75,13 +78,15 @@ def import_models(project: Project) -> MetaData:
 
 
 def module_names(project: Project) -> list[str]:
-    """Return the dotted names of the modules to import, in a stable order."""
+    """Return the dotted names of the modules to import: the entrypoint, then the others in alphabetical order."""
     spec = importlib.util.find_spec(project.package)
     locations = list(spec.submodule_search_locations or ()) if spec else []
     names: list[str] = []
     for location in locations:
         names += _walk(Path(location), project.package, project)
-    return names
+    # Modules that import each other work from where the application begins, and perhaps from nowhere else.
+    entrypoint = project.entrypoint.partition(":")[0]
+    return sorted(names, key=lambda name: name != entrypoint)
 
 
 def _walk(folder: Path, package: str, project: Project) -> Iterator[str]:
@@ -92,10 +97,15 @@ def _walk(folder: Path, package: str, project: Project) -> Iterator[str]:
         if name in NOT_MODELS or not name.isidentifier() or dotted in project.exclude:
             continue
         if entry.is_dir():
-            if not (entry / "script.py.mako").exists():
+            if not (entry / "script.py.mako").exists() and not _is_loop(entry):
                 yield from _walk(entry, dotted, project)
         elif entry.suffix == ".py" and not _is_test(name) and not _is_script(entry):
             yield dotted
+
+
+def _is_loop(folder: Path) -> bool:
+    """Whether it is a link to a folder that we came through."""
+    return folder.is_symlink() and folder.resolve() in (parent.resolve() for parent in folder.parents)
 
 
 def _is_test(name: str) -> bool:
@@ -113,12 +123,34 @@ def import_module(name: str, project: Project) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         place = _place(error, name, project.root)
-        cause = " ".join(str(error).split())
         raise DiscoveryError(
-            f"{place} could not be imported: {type(error).__name__}: {cause}. Nothing was compared: tables whose "
-            "models are missing would be proposed for dropping. Repair the module, or, if it holds no models, add "
-            f'exclude = ["{name}"] to [tool.handrail] in pyproject.toml.'
+            f"{place} could not be imported: {type(error).__name__}: {_cause(error, project)}. Nothing was compared: "
+            "tables whose models are missing would be proposed for dropping. Repair the module, or, if it holds no "
+            f'models, add exclude = ["{name}"] to [tool.handrail] in pyproject.toml.'
         ) from error
+
+
+def _cause(error: BaseException, project: Project) -> str:
+    """Return what an error says, in one line of bearable length, without the database's URL or password."""
+    text = str(error)
+    if type(error).__name__ == "ValidationError":
+        # pydantic's text repeats the input, which for settings is the environment. Its version 1 does not, and knows
+        # no `include_input`; errors of that name in other libraries have no `errors()`.
+        with suppress(AttributeError, TypeError):
+            problems: list[dict[str, Any]] = error.errors(include_input=False)  # type: ignore[attr-defined]
+            text = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+    for secret in _secrets(project.database_url or ""):
+        text = text.replace(secret, "***")
+    text = " ".join(text.split())
+    return text if len(text) <= CAUSE_LENGTH else text[:CAUSE_LENGTH] + " …"
+
+
+def _secrets(url: str) -> list[str]:
+    """Return what must not be shown of a URL, in the order to look for it: as a whole, and the password in it."""
+    user, password = re.findall(r"://([^:/]*):(.*)@|$", url)[0]
+    # A password that is the user's name protects nothing, and hiding that name everywhere would garble the message.
+    passwords = [password, unquote(password)] if unquote(password) != unquote(user) else []
+    return [secret for secret in (url, *passwords, *re.findall(r"[?&]password=([^&]+)", url)) if secret]
 
 
 def _place(error: BaseException, name: str, root: Path) -> str:
@@ -140,19 +172,48 @@ def _relative(filename: str, root: Path) -> str:
 @contextmanager
 def importable(project: Project) -> Iterator[None]:
     """Make sure that the project's package can be imported, from whatever directory the command was called."""
-    root = str(project.root)
-    if importlib.util.find_spec(project.package) is None:
-        sys.path.insert(0, root)
-        importlib.invalidate_caches()
+    _prefer_own_package(project)
     # Modules may read their settings when they are imported (`app = create_app(load_settings())`).
-    added = "DATABASE_URL" not in os.environ
+    added = not os.environ.get("DATABASE_URL")
     if added:
         os.environ["DATABASE_URL"] = project.database_url or "postgresql:///"
     try:
         yield
     finally:
         if added:
-            del os.environ["DATABASE_URL"]
+            os.environ.pop("DATABASE_URL", None)  # a module may have taken it out
+
+
+def _prefer_own_package(project: Project) -> None:
+    """Let the project's own package win over others of its name: in the working directory, or installed.
+
+    Raises:
+        ConfigurationError: The other one is imported already.
+    """
+    folders: list[Path] = []
+    # A folder without __init__.py may have that name by chance, so it counts only where there is nothing better.
+    for kind in ("{}/__init__.py", "{}.py", "{}"):
+        path = kind.format(project.package)
+        folders = folders or [folder for folder in (project.root, project.root / "src") if (folder / path).exists()]
+    # Found nowhere here, it is wherever the project has installed it from.
+    if not folders or _home(project.package) in folders:
+        return
+    if project.package not in sys.modules:
+        sys.path.insert(0, str(folders[0]))
+        importlib.invalidate_caches()
+    home = _home(project.package)
+    if home not in folders:
+        raise ConfigurationError(
+            f"the package {project.package} of this project is in {folders[0]}, but Python has imported another one of "
+            f"that name from {home}. Rename one of them, or run the command without the other on PYTHONPATH."
+        )
+
+
+def _home(package: str) -> Path | None:
+    """Return the folder from which Python imports a package or module; None when it finds none."""
+    spec = importlib.util.find_spec(package)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return next((Path(place).resolve().parent for place in places if place), None)
 
 
 @contextmanager

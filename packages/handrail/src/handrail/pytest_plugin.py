@@ -14,13 +14,16 @@ from __future__ import annotations
 import io
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from handrail.config import Project, load_project
+from handrail.connection import ServerMessage
+from handrail.errors import HandrailError
 from handrail.scratch import ScratchServer, new_name, scratch_database_url, scratch_server
 
 if TYPE_CHECKING:
@@ -43,7 +46,9 @@ BEGIN
         END LOOP;
     EXCEPTION WHEN insufficient_privilege THEN
         SELECT string_agg(t.found::text, ', ') INTO everything FROM ({tables}) AS t (found);
-        EXECUTE format('TRUNCATE %s CASCADE', everything);
+        IF everything IS NOT NULL THEN
+            EXECUTE format('TRUNCATE %s CASCADE', everything);
+        END IF;
     END;
 END $$
 """
@@ -55,6 +60,15 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|inform
 """
 ASK_FOR_ROWS = "SELECT string_agg(format('EXISTS (SELECT FROM %s)', t.found), ' OR ') FROM ({tables}) AS t (found)"
 
+# Whose transactions hold locks on tables here. Connections that rest in a pool hold none, and may be needed again.
+HOLDERS = """
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND backend_type = 'client backend' AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'relation' AND granted)
+"""
+NAME_HOLDERS = f"SELECT string_agg(format('%s, last statement: %s', state, query), E'\\n') {HOLDERS}"
+END_HOLDERS = f"SELECT count(pg_terminate_backend(pid)) {HOLDERS}"
+LOCK_TIMEOUT = "55P03"
+
 NAME = pytest.StashKey[str]()
 PROJECT = pytest.StashKey[Project]()
 
@@ -62,10 +76,15 @@ PROJECT = pytest.StashKey[Project]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Point `DATABASE_URL` to this process's own database, before the application reads it."""
-    project = load_project(early_config.rootpath)
     name = new_name()
-    os.environ["DATABASE_URL"] = scratch_database_url(project, name)
-    early_config.stash[PROJECT] = project
+    try:
+        project = load_project(early_config.rootpath)
+        url = scratch_database_url(project, name)
+    except HandrailError as error:
+        raise pytest.UsageError(str(error)) from error
+    os.environ["DATABASE_URL"] = url
+    # What the shell or `.env` named is the developer's own: nothing in a test shall find it.
+    early_config.stash[PROJECT] = replace(project, database_url=url)
     early_config.stash[NAME] = name
 
 
@@ -131,7 +150,7 @@ def handrail_database(
     """Name of this process's database, at the newest revision; tests use `database`."""
     name = handrail_scratch.create(pytestconfig.stash[NAME])
     try:
-        Migrations(alembic_config(handrail_project, handrail_scratch.url_of(name))).upgrade()
+        Migrations(alembic_config(handrail_project, handrail_scratch.url_of(name))).upgrade("heads")
         yield name
     finally:
         handrail_scratch.drop(name)
@@ -166,7 +185,29 @@ def database(
         handrail_scratch.create(handrail_database, template=handrail_template)
     else:
         tables = ORDINARY_TABLES.format(version_table=handrail_project.version_table)
-        handrail_scratch.execute(EMPTY_ALL_TABLES.format(tables=tables), database=handrail_database)
+        empty(handrail_scratch, handrail_database, EMPTY_ALL_TABLES.format(tables=tables))
+
+
+def empty(server: ScratchServer, database: str, statement: str) -> None:
+    """Empty the tables; if a transaction that is still open prevents it, end that one and fail the test that left it.
+
+    Left alone it would be the following tests that hang and fail.
+    """
+    try:
+        server.execute(statement, database=database)
+    except DBAPIError as error:
+        if ServerMessage.of(error).sqlstate != LOCK_TIMEOUT:
+            raise
+        holders = server.scalar(NAME_HOLDERS, database=database)
+        server.scalar(END_HOLDERS, database=database)
+        server.execute(statement, database=database)
+        if holders:
+            pytest.fail(
+                "this test ended with a transaction still open, which kept its tables locked. The connection was ended "
+                "so that the next tests can go on; commit, roll back or close it in the test, or in the fixture that "
+                f"opened it:\n{holders}",
+                pytrace=False,
+            )
 
 
 @pytest.fixture

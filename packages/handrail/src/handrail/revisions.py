@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from handrail.config import Project
 
+PLACEHOLDER_URL = "driver://user:pass@localhost/dbname"  # what `alembic init` writes into alembic.ini
 ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*=[ \t]*(.+)$", re.MULTILINE)
 
 
@@ -25,8 +26,9 @@ def heads(project: Project) -> set[str] | None:
     revisions: set[str] = set()
     parents: set[str] = set()
     for file in folder.glob("*.py"):
-        found = dict(ASSIGNMENT.findall(file.read_text(encoding="utf-8")))
         try:
+            # The first assignment of each name counts: a later one stands in a text.
+            found = dict(reversed(ASSIGNMENT.findall(file.read_text(encoding="utf-8"))))
             # Most often one id; None at the beginning, and a tuple after a merge.
             revision, down = (ast.literal_eval(found[name]) for name in ("revision", "down_revision"))
         except (KeyError, ValueError, SyntaxError):
@@ -36,12 +38,19 @@ def heads(project: Project) -> set[str] | None:
     return revisions - parents
 
 
+def ini_has_url(project: Project) -> bool:
+    """Whether alembic.ini names a database, which then wins over `DATABASE_URL`."""
+    ini = configparser.RawConfigParser()
+    ini.read(project.root / "alembic.ini", encoding="utf-8")
+    return ini.get("alembic", "sqlalchemy.url", fallback=PLACEHOLDER_URL) not in ("", PLACEHOLDER_URL)
+
+
 def versions_folder(project: Project) -> Path | None:
     """Return the folder of the revision files, if alembic.ini has a single one in the usual way."""
     ini = configparser.ConfigParser({"here": str(project.root)})
     try:
         ini.read(project.root / "alembic.ini", encoding="utf-8")
-        if ini.get("alembic", "version_locations", fallback=None):
+        if any(ini.has_option("alembic", f"{prefix}version_locations") for prefix in ("", "recursive_")):
             return None
         location = ini.get("alembic", "script_location", fallback=None)
     except configparser.Error:

@@ -1,30 +1,46 @@
 """Throwaway databases, on a server where they may be created: the configured one or the project's own.
 
-Only databases that this file created are ever dropped: each carries a comment that says which process made it.
+Only databases that handrail created are ever dropped: each carries a comment that says which process made it, or of
+which project it is a history.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError
 
+from handrail.boot import boot_id
 from handrail.connection import parse_url, quoted, with_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
     from handrail.config import Project
 
 PREFIX = "handrail_"
-OWNER_COMMENT = "Throwaway database of handrail, process {pid} on {host}"
+# A pid says something only in its own PID namespace (containers may share a host name) and until the next boot.
+OWNER_COMMENT = "Throwaway database of handrail, process {pid} on {host}, boot {boot}, namespace {namespace}"
+HISTORY_COMMENT = "History of the revisions of {root} on {host}, kept by handrail"
+
+# Of another role's databases we could drop none.
+COMMENTED = """
+SELECT json_object_agg(datname, coalesce(shobj_description(oid, 'pg_database'), ''))::text
+FROM pg_database WHERE starts_with(datname, :prefix) AND pg_has_role(datdba, 'USAGE')
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class ScratchServer:
     def create(self, name: str | None = None, template: str | None = None) -> str:
         """Create a database, empty or as a copy of `template`, and return its name."""
         name = name or new_name()
-        comment = OWNER_COMMENT.format(pid=os.getpid(), host=socket.gethostname()).replace("'", "''")
+        comment = OWNER_COMMENT.format(pid=os.getpid(), **whereabouts()).replace("'", "''")
         self.execute(
             f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template or 'template0')}",
             f"COMMENT ON DATABASE {quoted(name)} IS '{comment}'",
@@ -63,6 +79,8 @@ class ScratchServer:
         """Run statements one by one, each committed by itself, as a superuser or owner."""
 
         def work(connection: Connection) -> None:
+            # Without this psycopg would take a %s of format() for a parameter.
+            connection = connection.execution_options(no_parameters=True)
             for statement in statements:
                 connection.exec_driver_sql(statement)
 
@@ -73,18 +91,19 @@ class ScratchServer:
         return self._with_connection(database, lambda connection: connection.scalar(text(query), parameters))
 
     def sweep(self) -> None:
-        """Drop what processes of this machine left behind that died before they could clean up."""
+        """Drop what this machine left behind: of processes that died before they could clean up, of deleted projects.
+
+        What cannot be dropped, because somebody else is doing it or is connected to it, stays for another time.
+        """
         if os.name == "nt":
             return  # there is no harmless way to ask for a process there
-        query = (
-            "SELECT string_agg(datname || E'\\t' || shobj_description(oid, 'pg_database'), E'\\n') "
-            "FROM pg_database WHERE starts_with(datname, :prefix)"
-        )
-        for line in (self.scalar(query, prefix=PREFIX) or "").splitlines():
-            name, _, comment = line.partition("\t")
-            pid = _owner(comment)
-            if pid is not None and not _alive(pid):
-                self.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+        for name, comment in json.loads(self.scalar(COMMENTED, prefix=PREFIX) or "{}").items():
+            with suppress(DBAPIError):
+                if _is_of_a_dead_process(comment):
+                    self.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+                elif _is_of_an_earlier_boot(comment) or _is_of_a_deleted_project(comment):
+                    # Nobody who has a right to it can be connected, so one that is in use is not what it seems.
+                    self.execute(f"DROP DATABASE IF EXISTS {quoted(name)}")
 
     def _with_connection(self, database: str | None, work: Any) -> Any:
         url = self.url.set(database=database) if database else self.url
@@ -96,14 +115,49 @@ def new_name() -> str:
     return f"{PREFIX}{os.getpid()}_{secrets.token_hex(4)}"
 
 
-def _owner(comment: str) -> int | None:
-    """Return the process that a comment of ours names, if that was on this machine."""
-    words = comment.split()
-    template = OWNER_COMMENT.format(pid="{pid}", host=socket.gethostname()).split()
-    if len(words) != len(template):
-        return None
-    pid = words[template.index("{pid}")]
-    return int(pid) if pid.isdigit() and comment == " ".join(template).format(pid=pid) else None
+@cache
+def whereabouts() -> dict[str, str]:
+    """Return where a pid of this process means anything: host, boot and PID namespace, as far as there are such."""
+    namespace = Path("/proc/self/ns/pid")
+    return {
+        "host": socket.gethostname(),
+        "boot": boot_id() or "unknown",
+        "namespace": str(namespace.readlink()) if namespace.is_symlink() else "unknown",
+    }
+
+
+def _owner(comment: str) -> dict[str, str]:
+    """Return what a comment of ours says about the process that made the database; of any other comment nothing."""
+    words = {name: rf"(?P<{name}>\S+)" for name in whereabouts()}
+    found = re.fullmatch(OWNER_COMMENT.format(pid=r"(?P<pid>\d+)", **words), comment)
+    return found.groupdict() if found else {}
+
+
+def _is_of_a_dead_process(comment: str) -> bool:
+    owner = _owner(comment)
+    return owner.items() >= whereabouts().items() and not _alive(int(owner["pid"]))
+
+
+def _is_of_an_earlier_boot(comment: str) -> bool:
+    """Return whether the machine was started again since: then the process is dead, whatever its namespace was."""
+    owner, here = _owner(comment), whereabouts()
+    if owner.get("host") != here["host"] or "unknown" in (owner["boot"], here["boot"]):
+        return False
+    return owner["boot"] != here["boot"]
+
+
+def _is_of_a_deleted_project(comment: str) -> bool:
+    """Return whether it is the history of a folder that was on this machine; it can always be built again."""
+    found = re.fullmatch(HISTORY_COMMENT.format(root="(.+)", host=re.escape(socket.gethostname())), comment)
+    if found is None:
+        return False
+    try:
+        Path(found[1]).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # we may not look: then it may well be there
+    return False
 
 
 def _alive(pid: int) -> bool:
@@ -123,24 +177,23 @@ def scratch_server(project: Project) -> Iterator[ScratchServer]:
     The first of: `HANDRAIL_SCRATCH_URL`, `[tool.handrail] scratch_url`, an embedded PostgreSQL in `.postgres/scratch`.
     The embedded one is shared by all processes that use it and stops with the last of them.
     """
-    if project.scratch_url:
-        server = ScratchServer(parse_url(project.scratch_url))
-        server.sweep()
-        yield server
-        return
-    from handrail.postgres import scratch_cluster
-
-    cluster = scratch_cluster(project.root)
-    with cluster.use():
-        server = ScratchServer(parse_url(cluster.url("postgres")))
+    server, running = _chosen(project)
+    with running:
         server.sweep()
         yield server
 
 
 def scratch_database_url(project: Project, name: str) -> str:
     """Return the URL that a throwaway database will have, before the server runs."""
+    server, _ = _chosen(project)
+    return server.url_of(name)
+
+
+def _chosen(project: Project) -> tuple[ScratchServer, AbstractContextManager[object]]:
+    """Return the server of `scratch_server`, and inside what it runs."""
     if project.scratch_url:
-        return ScratchServer(parse_url(project.scratch_url)).url_of(name)
+        return ScratchServer(parse_url(project.scratch_url)), nullcontext()
     from handrail.postgres import scratch_cluster
 
-    return scratch_cluster(project.root).url(name)
+    cluster = scratch_cluster(project.root)
+    return ScratchServer(parse_url(cluster.url("postgres"))), cluster.use()

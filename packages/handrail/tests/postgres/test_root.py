@@ -90,6 +90,39 @@ def test_cluster_keeps_its_account(clusters: Clusters, closed_home: Path, monkey
     assert cluster.url() == url
 
 
+def copy_as_root(project: Path, copy: Path) -> None:
+    """Copy a project as people do, whereupon every file is root's."""
+    subprocess.run(["cp", "-r", project, copy], check=True)
+
+
+def test_copied_development_data_is_kept(clusters: Clusters, tmp_path: Path) -> None:
+    """The server may not read it: the message names the command that mends it, and that does mend it."""
+    original = clusters.initialised(tmp_path / "project")
+    copy_as_root(original.layout.root, tmp_path / "copy")
+    cluster = clusters.development(tmp_path / "copy")
+
+    with pytest.raises(ServerError, match="belongs to root, and PostgreSQL runs as") as refusal:
+        cluster.start()
+
+    command = str(refusal.value).partition("To keep the data: `")[2].partition("`")[0]
+    assert command.startswith("chown -R ")
+    subprocess.run(command.split(), check=True)
+    assert cluster.start() is True
+
+
+def test_copied_throwaway_data_is_made_anew(clusters: Clusters, tmp_path: Path) -> None:
+    """Nobody needs it, so nobody is asked."""
+    original = clusters.scratch(tmp_path / "project")
+    original.layout.root.mkdir()
+    with original.use():
+        query(original, "CREATE TABLE copied (id int)")
+    copy_as_root(original.layout.root, tmp_path / "copy")
+
+    with clusters.scratch(tmp_path / "copy").use() as cluster:
+        assert query(cluster, "SELECT to_regclass('copied') IS NULL") == "t"
+        assert cluster.layout.data.stat().st_uid == unprivileged_account().uid
+
+
 def test_no_account_to_drop_to(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without the usual accounts: none is created."""
     monkeypatch.setattr(account_module, "UNPRIVILEGED", ("missing-account",))

@@ -95,6 +95,16 @@ def test_a_busy_port_is_found_before_anything_starts(starter: Starter) -> None:
     assert not (starter.root / ".postgres").exists()
 
 
+def test_two_databases_are_refused(starter: Starter) -> None:
+    """A URL in alembic.ini would send the migrations elsewhere than the service."""
+    starter.edit("alembic.ini", "[alembic]\n", "[alembic]\nsqlalchemy.url = postgresql://elsewhere/name\n")
+
+    done = starter.shell("handrail dev")
+
+    assert done.returncode == 3
+    assert "alembic.ini names a database" in done.stderr
+
+
 def test_production_without_a_database_is_refused_in_one_line(starter: Starter) -> None:
     """By every way to start it."""
     for command in ("handrail dev", "uvicorn app.main:app --port 1", "alembic upgrade head"):

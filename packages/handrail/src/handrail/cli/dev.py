@@ -16,7 +16,7 @@ import click
 from handrail.config import Project, load_project
 from handrail.development import refuse_in_production
 from handrail.errors import ConfigurationError
-from handrail.revisions import heads
+from handrail.revisions import heads, ini_has_url
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -39,6 +39,7 @@ def dev(host: str, port: int, reload: bool) -> None:
     """
     project = load_project()
     refuse_busy_port(host, port)
+    refuse_second_database(project)
     with ExitStack() as stack:
         cluster = start_database(project, stack)
         environment = os.environ | ({"DATABASE_URL": cluster.url()} if cluster else {})
@@ -59,6 +60,15 @@ def refuse_busy_port(host: str, port: int) -> None:
         raise ConfigurationError(
             f"port {port} on {host} cannot be used: {reason}. Take another one: make run PORT={port + 1}"
         ) from error
+
+
+def refuse_second_database(project: Project) -> None:
+    """Fail where the migrations would go to one database and the service to another."""
+    if ini_has_url(project):
+        raise ConfigurationError(
+            "alembic.ini names a database (sqlalchemy.url), and the service would use another one. Remove it there; "
+            "if it is to be that database, set DATABASE_URL, which both use."
+        )
 
 
 def start_database(project: Project, stack: ExitStack) -> Cluster | None:

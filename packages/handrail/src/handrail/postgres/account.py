@@ -42,6 +42,9 @@ class Account:
             except OSError as error:
                 raise (self.out_of_reach(error) if error.errno in NOT_PERMITTED else error) from error
 
+    def owns(self, path: Path) -> bool:
+        return sys.platform == "win32" or path.stat().st_uid == self.uid
+
     def out_of_reach(self, error: OSError) -> ServerError:
         """Return the fault of a root without root's powers: in a container, or a namespace that maps nobody else."""
         return ServerError(

@@ -179,6 +179,7 @@ class Cluster:
                     discard(self.layout)
                 if not self.layout.exists():
                     initialise(self.layout, programs, major, server.account, server.authentication(), lock)
+                refusals.check_owner(self.layout, server.account)
                 refusals.check_version(self.layout, major, binaries)
                 server.launch(claim, programs)
                 write_record(self.layout.record, binaries)
@@ -192,7 +193,9 @@ class Cluster:
         record = read_record(self.layout.record)
         # Without fsync a killed server loses nothing, since the system still writes its files; a crashed machine does.
         crashed = server.crashed() and not (record and record.is_of_this_boot())
-        return crashed or self.layout.version() != str(major)
+        # Root copied the project: the files are root's now, and the account that runs the server may not read them.
+        foreign = server.account.dropped and not server.account.owns(self.layout.data)
+        return crashed or foreign or self.layout.version() != str(major)
 
     def _is_recorded(self, binaries: Binaries) -> bool:
         """Return whether the server was last started with these programs."""

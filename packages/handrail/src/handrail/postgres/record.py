@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from handrail.boot import boot_id
 from handrail.postgres.binaries import Binaries
-from handrail.postgres.boot import boot_id
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from handrail.errors import ServerError
+from handrail.postgres.account import Account, account_name
 from handrail.postgres.binaries import Binaries
 from handrail.postgres.faults import OTHER_SERVER
 from handrail.postgres.layout import Layout
@@ -35,6 +36,21 @@ def check_made_by_handrail(layout: Layout) -> None:
         f"{what}, so it is left as it is. If you need it, move it away: `mv {layout.data} {layout.data}.saved`; if you "
         f"do not, delete it: `rm -r {layout.data}`. Then the next command makes a new one."
     )
+
+
+def check_owner(layout: Layout, account: Account) -> None:
+    """Refuse data that belongs to another account than the server's, as after `cp -r` by root; nothing is changed.
+
+    Raises:
+        ServerError: The server could not read it.
+    """
+    if not account.owns(layout.data):
+        raise ServerError(
+            f"{layout.data} belongs to {account_name(layout.data.stat().st_uid)}, and PostgreSQL runs as "
+            f"{account.name} here and may not read it. `cp -r` by root makes such a copy (`cp -a` does not). Nothing "
+            f"was changed. To keep the data: `chown -R {account.uid}:{account.gid} {layout.data}`. To start again "
+            "without it: `handrail db reset`."
+        )
 
 
 def check_version(layout: Layout, major: int, binaries: Binaries) -> None:
