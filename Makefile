@@ -2,8 +2,8 @@
 # On Windows `uv run handrail dev` and `uv run pytest` do what `make run` and `make test` do here.
 
 PYTHON   ?= python3
-# Where handrail comes from when packages/handrail is not here: a requirement, or the path of a wheel.
-HANDRAIL ?= handrail
+# Where handrail comes from when packages/handrail is not here: the path of a wheel, or a requirement.
+HANDRAIL ?= $(or $(wildcard vendor/handrail-*.whl),handrail)
 
 VENV := .venv
 BIN  := $(VENV)/bin

@@ -4,11 +4,12 @@ Alembic imports this file for every command, so it imports SQLAlchemy and nothin
 `from __future__ import annotations`: SQLAlchemy would have to evaluate every annotation again from its text.
 """
 
+import enum
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, Text, func
+from sqlalchemy import DateTime, Enum, MetaData, Text, func
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -31,7 +32,12 @@ UpdatedAt = Annotated[datetime, mapped_column(server_default=func.now(), onupdat
 
 class Base(DeclarativeBase):
     metadata = MetaData(schema=SCHEMA, naming_convention=NAMING_CONVENTION)
-    type_annotation_map = {datetime: DateTime(timezone=True), str: Text()}
+    type_annotation_map = {
+        datetime: DateTime(timezone=True),
+        str: Text(),
+        # Without the schema the type would go where the search path says, and there the service may have no rights.
+        enum.Enum: Enum(enum.Enum, schema=SCHEMA),
+    }
     # Values that the server computes come back with the INSERT or UPDATE itself: an async session cannot fetch them
     # later, when they are read.
     __mapper_args__ = {"eager_defaults": True}

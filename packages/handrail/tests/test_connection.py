@@ -143,6 +143,10 @@ def test_no_right_to_alter_a_table(shop: SmallProject, driver: str, empty_databa
         (f"postgresql://shop:{SECRET}@host:65536/shop", "the database URL cannot be read"),
         (f"postgresql+psycopg://shop:{SECRET}@/shop?host=a&port=99999", "the database URL cannot be read"),
         (f"{SECRET}", "the database URL cannot be read"),
+        (f"postgresql://shop:{SECRET}#x@host/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:{SECRET}/x@host/shop", "the database URL cannot be read"),
+        (f"postgresql://shop:{SECRET}@host/", "the database URL names no database"),
+        (f"postgresql://shop:{SECRET}@host", "the database URL names no database"),
         (f"mysql://shop:{SECRET}@host/shop", "begins with mysql://, and only postgresql:// is understood"),
         (f"postgresql+pg8000://shop:{SECRET}@host/shop", "begins with postgresql+pg8000://"),
     ],
@@ -155,9 +159,13 @@ def test_an_unusable_url_is_refused_without_being_shown(shop: SmallProject, url:
     assert SECRET not in message
 
 
-def test_production_needs_a_url(shop: SmallProject) -> None:
-    """Nothing is started or guessed in production."""
-    assert "ENVIRONMENT=production needs DATABASE_URL" in shop.refuses("upgrade", "head", ENVIRONMENT="production")
+@pytest.mark.parametrize("environment", ["production", "prod", "staging"])
+def test_production_needs_a_url(shop: SmallProject, environment: str) -> None:
+    """Nothing is started or guessed there, however it is called."""
+    message = shop.refuses("upgrade", "head", ENVIRONMENT=environment)
+
+    assert f"ENVIRONMENT={environment} needs DATABASE_URL" in message
+    assert not (shop.root / ".postgres").exists()
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])

@@ -17,6 +17,9 @@ from handrail.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Any other ENVIRONMENT (`prod`, `staging`, …) is treated as production: nothing is started or created there.
+DEVELOPMENT = {"development", "dev", "local", "test", "testing", "ci"}
+
 KEYS = {"metadata": str, "exclude": list, "scratch_url": str, "version_table": str, "version_table_schema": str}
 
 
@@ -49,7 +52,7 @@ class Project:
     @property
     def production(self) -> bool:
         """Whether nothing may be started or invented for this project's convenience."""
-        return self.environment == "production"
+        return self.environment not in DEVELOPMENT
 
     @property
     def package(self) -> str:

@@ -66,6 +66,11 @@ def parse_url(url: str) -> URL:
             f"the database URL begins with {parsed.drivername}://, and only postgresql:// is understood, "
             "alone or as postgresql+asyncpg:// or postgresql+psycopg://."
         )
+    if not parsed.database:
+        raise ConfigurationError(
+            "the database URL names no database, and PostgreSQL would take the one that is called like the user. It "
+            "must look like postgresql://user:password@host:5432/database."
+        )
     driver = driver or next((name for name in DRIVERS if importlib.util.find_spec(name)), DRIVERS[0])
     if not importlib.util.find_spec(driver):
         raise ConfigurationError(f"the PostgreSQL driver {driver} is not installed: pip install {driver}")
@@ -79,7 +84,9 @@ def _misread(url: str, parsed: URL) -> bool:
     if parsed.port is not None:
         ports.append(str(parsed.port))
     valid = all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports)
-    return not valid or "@" in place or "@" in (parsed.host or "")
+    # The service reads the same URL by the rules of RFC 3986, where a bare / or # ends the password.
+    login = url.partition("?")[0].partition("://")[2].rpartition("@")[0]
+    return not valid or "#" in url or "/" in login or "@" in place or "@" in (parsed.host or "")
 
 
 def with_connection(url: URL, work: Callable[[Connection], T], *, application: str, autocommit: bool = False) -> T:

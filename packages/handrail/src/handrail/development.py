@@ -36,5 +36,5 @@ def refuse_in_production(project: Project) -> None:
     """Raise ConfigurationError where a database may not be invented."""
     if project.production:
         raise ConfigurationError(
-            "ENVIRONMENT=production needs DATABASE_URL, for instance postgresql://user:password@host:5432/database."
+            f"ENVIRONMENT={project.environment} needs DATABASE_URL, for instance postgresql://user:password@host:5432/database."
         )

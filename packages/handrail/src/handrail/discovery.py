@@ -123,10 +123,15 @@ def import_module(name: str, project: Project) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         place = _place(error, name, project.root)
+        remedy = (
+            "It ended the process on purpose: give it what it asks for."
+            if isinstance(error, SystemExit)
+            else "Repair the module, or, if it holds no models, "
+            f'add exclude = ["{name}"] to [tool.handrail] in pyproject.toml.'
+        )
         raise DiscoveryError(
             f"{place} could not be imported: {type(error).__name__}: {_cause(error, project)}. Nothing was compared: "
-            "tables whose models are missing would be proposed for dropping. Repair the module, or, if it holds no "
-            f'models, add exclude = ["{name}"] to [tool.handrail] in pyproject.toml.'
+            f"tables whose models are missing would be proposed for dropping. {remedy}"
         ) from error
 
 

@@ -115,6 +115,26 @@ def test_add_a_feature(starter_with_database: Starter) -> None:
     assert "No new upgrade operations detected" in starter.run("alembic check")
 
 
+def test_an_enum_lives_in_our_schema(starter: Starter, empty_database: str) -> None:
+    """A role that has rights in our schema only can migrate and use it; and what was generated passes the linter."""
+    starter.environment["DATABASE_URL"] = empty_database
+    starter.edit(
+        "app/users/models.py", "    name: Mapped[str]\n", "    name: Mapped[str]\n    colour: Mapped[Colour | None]\n"
+    )
+    starter.edit(
+        "app/users/models.py", "class User(Base):", "class Colour(enum.Enum):\n    red = 1\n\n\nclass User(Base):"
+    )
+    starter.edit("app/users/models.py", "from sqlalchemy import Index", "import enum\n\nfrom sqlalchemy import Index")
+
+    starter.run('alembic revision --autogenerate -m "add colour"')
+    starter.run('alembic revision -m "still empty"')
+
+    assert 'sa.Enum("red", name="colour", schema="starter-fastapi-project")' in starter.run(
+        "cat alembic/versions/*colour.py"
+    )
+    starter.run("ruff check alembic && ruff format --check alembic")
+
+
 def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None:
     """Nothing in `public` or in another schema is touched, and ours are not proposed twice."""
     starter = starter_with_database

@@ -16,7 +16,7 @@ import click
 from handrail.config import Project, load_project
 from handrail.development import refuse_in_production
 from handrail.errors import ConfigurationError
-from handrail.revisions import heads, ini_has_url
+from handrail.revisions import heads, ini_has_url, versions_folder
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -137,7 +137,9 @@ def serve(project: Project, environment: dict[str, str], host: str, port: int, *
     """Run the web server until it ends or this process is told to stop; then wait for it to finish its requests."""
     command = [sys.executable, "-m", "uvicorn", project.entrypoint, "--host", host, "--port", str(port)]
     if reload:
-        command += ["--reload", "--reload-dir", str(project.root / project.package)]
+        # Also for new revisions: which of them the code needs is read once, when the service starts.
+        folders = [project.root / project.package, versions_folder(project)]
+        command += ["--reload", *(f"--reload-dir={folder}" for folder in folders if folder and folder.is_dir())]
     # In a session of its own, so that Ctrl-C reaches only this process, which hands it on exactly once: a second signal
     # would make the server cut the requests short that it is finishing.
     server = subprocess.Popen(command, cwd=project.root, env=environment, start_new_session=os.name != "nt")

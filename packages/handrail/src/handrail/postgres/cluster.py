@@ -178,6 +178,8 @@ class Cluster:
                 if self._is_spoilt(server, major):
                     discard(self.layout)
                 if not self.layout.exists():
+                    # One whose data was deleted under it would write its last checkpoint into the new data.
+                    server.evict()
                     initialise(self.layout, programs, major, server.account, server.authentication(), lock)
                 refusals.check_owner(self.layout, server.account)
                 refusals.check_version(self.layout, major, binaries)
