@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 
@@ -52,6 +53,8 @@ class SmallProject:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(dedent(text), encoding="utf-8")
+        # Python takes a compiled file for the current one when its source has the same size and second.
+        Path(cache_from_source(str(file))).unlink(missing_ok=True)
         return file
 
     def run(self, *command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
