@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+INSUFFICIENT_PRIVILEGE = "42501"
 BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
 CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how asyncpg says that none came
 
@@ -234,7 +235,7 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
         )
     if message.sqlstate in BUSY or (fatal and ("too many" in said or "starting up" in said or "shutting down" in said)):
         return DatabaseUnavailableError(f"PostgreSQL at {place} takes no connection now: {said}. Try again shortly.")
-    if message.sqlstate == "42501":
+    if message.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(
             f'the role "{role}" may not connect to the database "{database}" at {place}: {said}. '
             f"Let its owner run: GRANT CONNECT ON DATABASE {quoted(database)} TO {quoted(role)};"

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from handrail.connection import ServerMessage
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage
 from handrail.errors import AccessDeniedError, DatabaseUnavailableError, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INSUFFICIENT_PRIVILEGE = "42501"
 STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
 
 

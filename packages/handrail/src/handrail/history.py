@@ -120,9 +120,7 @@ def history_server(project: Project) -> Iterator[ScratchServer | None]:
     """
     with ExitStack() as stack:
         server = None
-        if project.scratch_url:
-            server = stack.enter_context(scratch_server(project))
-        elif not project.production:
+        if project.scratch_url or not project.production:
             try:
                 server = stack.enter_context(scratch_server(project))
             except ServerError:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
-from handrail.connection import ServerMessage, quoted
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import AccessDeniedError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from alembic.operations.ops import CreateTableOp
     from sqlalchemy import Connection, MetaData, Table
 
-INSUFFICIENT_PRIVILEGE = "42501"
 # Alembic calls the default schema None, and finds under that name also the tables of other schemas in the search path.
 FOREIGN_TABLES = text("""
     WITH found AS (

@@ -140,7 +140,8 @@ def own_cluster(project: Project) -> Cluster:
         )
     if project.production:
         raise ConfigurationError(
-            "ENVIRONMENT=production, where the development server is never used. Set ENVIRONMENT=development to use it."
+            f"ENVIRONMENT={project.environment}, where the development server is never used. Set "
+            "ENVIRONMENT=development to use it."
         )
     return cluster_of(project)
 
