@@ -1,0 +1,70 @@
+"""Names, strings and options as SQL spells them: quoted where they must be, and only there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
+
+from handrail.catalog.objects import Kind, Name
+
+# What PostgreSQL (`pg_get_keywords`, "can be function or type") takes for no name either; SQLAlchemy has only some.
+ALSO_RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
+PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+# The word after CREATE, DROP and COMMENT ON, where it is not the kind's own.
+WORDS = {Kind.ENUM: "TYPE", Kind.COMPOSITE: "TYPE", Kind.RANGE: "TYPE"}
+
+
+def identifier(name: str) -> str:
+    """Return a name as PostgreSQL itself would print it."""
+    if PLAIN.fullmatch(name) and name not in RESERVED_WORDS and name not in ALSO_RESERVED:
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def identifiers(names: Iterable[str]) -> str:
+    """Return names with commas between them."""
+    return ", ".join(map(identifier, names))
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return a name with its schema."""
+    return f"{identifier(schema)}.{identifier(name)}" if schema else identifier(name)
+
+
+def place(name: Name) -> str:
+    """Return an object's own name, qualified; a function's with the types of its arguments."""
+    if name.kind is Kind.FUNCTION:
+        function, _, arguments = name.name.partition("(")
+        return f"{qualified(name.schema, function)}({arguments}"
+    return qualified(name.schema, name.name)
+
+
+def table_of(name: Name) -> str:
+    """Return the table that an object belongs to, qualified."""
+    return qualified(name.schema, name.table)
+
+
+def literal(value: str) -> str:
+    """Return a string constant, whatever `standard_conforming_strings` says."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
+
+
+def options(values: Mapping[str, Any] | None, prefix: str = "") -> list[str]:
+    """Return storage parameters as `name='value'`, sorted."""
+    return [f"{prefix}{identifier(key)}={literal(str(value))}" for key, value in sorted((values or {}).items())]
+
+
+def foreign_options(values: Mapping[str, str]) -> str:
+    """Return the OPTIONS of a foreign table or its column, which take no equals sign."""
+    return f"OPTIONS ({', '.join(f'{identifier(key)} {literal(text)}' for key, text in sorted(values.items()))})"
+
+
+def comment(what: str, text: str | None) -> list[str]:
+    """Return the statement that comments something, if there is a comment."""
+    return [f"COMMENT ON {what} IS {literal(text)}"] if text is not None else []

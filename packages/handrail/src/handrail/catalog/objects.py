@@ -1,0 +1,119 @@
+"""What a catalog is made of: objects with a name each, and the attributes that the server keeps of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+Attributes = Mapping[str, Any]  # values as JSON has them: texts, numbers, booleans, None, lists and dicts of these
+
+
+class Kind(StrEnum):
+    """The kinds of objects, in an order in which they can be created."""
+
+    SCHEMA = "schema"
+    EXTENSION = "extension"
+    COLLATION = "collation"
+    ENUM = "enum"
+    DOMAIN = "domain"
+    COMPOSITE = "composite"
+    RANGE = "range"
+    SEQUENCE = "sequence"
+    FUNCTION = "function"
+    TABLE = "table"
+    COLUMN = "column"
+    CONSTRAINT = "constraint"
+    INDEX = "index"
+    VIEW = "view"
+    MATERIALIZED_VIEW = "materialized view"
+    STATISTICS = "statistics"
+    TRIGGER = "trigger"
+    RULE = "rule"
+    POLICY = "policy"
+    DEFAULT_PRIVILEGES = "default privileges"
+
+
+class Name(NamedTuple):
+    """What identifies an object in its database.
+
+    Attributes:
+        kind: What it is.
+        schema: The schema it is in; empty for what is in none. A schema's own name is `name`.
+        table: The table (or view) that it belongs to: of columns, constraints, indexes, triggers, rules, policies.
+        name: Its own name; of a function with the types of its arguments, `area(integer, integer)`.
+    """
+
+    kind: Kind
+    schema: str
+    table: str
+    name: str
+
+    @property
+    def owner(self) -> Name:
+        """The table that this object belongs to."""
+        return Name(Kind.TABLE, self.schema, "", self.table)
+
+    def __str__(self) -> str:
+        """Return it as a person writes it: `column shop.orders.total`."""
+        return f"{self.kind} " + ".".join(part for part in (self.schema, self.table, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All objects of a database, or of a part of it.
+
+    Attributes:
+        version: `server_version_num` of the server that wrote the texts: 180006.
+        objects: Attributes by name, sorted.
+    """
+
+    version: int
+    objects: Mapping[Name, Attributes]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over all objects; equal for equal catalogs of one major version."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return a canonical text from which `from_json` makes an equal catalog."""
+        rows = [[*name, attributes] for name, attributes in sorted(self.objects.items())]
+        return json.dumps([self.version // 10000, rows], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Catalog:
+        """Make a catalog from what `to_json` returned; of the server's version it has the major one only."""
+        major, rows = json.loads(text)
+        objects = {Name(Kind(kind), schema, table, name): value for kind, schema, table, name, value in rows}
+        return cls(major * 10000, objects)
+
+    def of_kind(self, *kinds: Kind) -> Iterator[tuple[Name, Attributes]]:
+        """Yield the objects of some kinds, sorted by name."""
+        return ((name, attributes) for name, attributes in self.objects.items() if name.kind in kinds)
+
+    def parts(self, table: Name, kind: Kind) -> dict[str, Attributes]:
+        """Return the columns, constraints or indexes of a table by their names; columns in their order."""
+        return dict(self._parts.get((kind, table.schema, table.name), {}))
+
+    @cached_property
+    def _parts(self) -> dict[tuple[Kind, str, str], dict[str, Attributes]]:
+        """All parts of all tables: to search the whole catalog for each table would take seconds with a thousand."""
+        found: dict[tuple[Kind, str, str], dict[str, Attributes]] = {}
+        for name, attributes in self.objects.items():
+            if name.table:
+                found.setdefault((name.kind, name.schema, name.table), {})[name.name] = attributes
+        for key, parts in found.items():
+            if key[0] is Kind.COLUMN:
+                found[key] = dict(sorted(parts.items(), key=lambda item: item[1]["position"]))
+        return found
+
+    def without(self, *names: Name) -> Catalog:
+        """Return a catalog without some tables and all that belongs to them, or without other objects."""
+        gone = set(names)
+        kept = {n: a for n, a in self.objects.items() if n not in gone and (not n.table or n.owner not in gone)}
+        return Catalog(self.version, kept)

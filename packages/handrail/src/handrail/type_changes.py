@@ -1,0 +1,63 @@
+"""Changes of a column's type: which only touch the catalog, which rewrite the table, which lose something.
+
+Measured on PostgreSQL 15 and 18, and documented with ALTER TABLE: "changing the type normally causes the entire table
+and its indexes to be rewritten", except where the old type is binary coercible to the new one or a domain over it.
+(https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES)
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE = re.compile(r"(?P<name>[^()\[\]]+?)(?:\((?P<modifiers>[\d, -]+)\))?(?P<rest> [a-z ]+)?(?P<array>(?:\[\])*)")
+TEXTS = ("text", "character varying")
+INTEGERS = ("smallint", "integer", "bigint")
+TIMES = ("timestamp", "time")
+
+
+def parsed(type_: str) -> tuple[str, list[int], str]:
+    """Return a type's name, its modifiers, and whether it is an array."""
+    found = TYPE.fullmatch(type_)
+    if found is None:
+        return type_, [], ""
+    modifiers = [int(number) for number in (found["modifiers"] or "").split(",") if number.strip()]
+    return found["name"] + (found["rest"] or ""), modifiers, found["array"]
+
+
+def rewrites(before: str, after: str) -> bool:
+    """Whether the change of a type rewrites the table, or at least reads all of it under an exclusive lock."""
+    (old, old_modifiers, old_array), (new, new_modifiers, new_array) = parsed(before), parsed(after)
+    if old_array or new_array:
+        return before != after
+    if old in TEXTS and new in TEXTS:
+        return not _widened(old_modifiers, new_modifiers)
+    if old != new:
+        # Both store the same bytes; a cidr is a valid inet.
+        return (old, new) != ("cidr", "inet")
+    if old == "numeric":
+        # A larger precision with the same scale, or no limit at all.
+        same_scale = old_modifiers[1:] == new_modifiers[1:] and bool(old_modifiers)
+        return bool(new_modifiers) and not (same_scale and new_modifiers[0] >= old_modifiers[0])
+    if old.startswith(TIMES) or old in ("character varying", "bit varying"):
+        return not _widened(old_modifiers, new_modifiers)
+    return before != after
+
+
+def narrows(before: str, after: str) -> bool:
+    """Whether values can be lost or refused when a column gets its new type."""
+    (old, old_modifiers, old_array), (new, new_modifiers, new_array) = parsed(before), parsed(after)
+    if old_array == new_array == "" and old in INTEGERS and new in INTEGERS:
+        return INTEGERS.index(new) < INTEGERS.index(old)
+    if new == "text" and not new_array:
+        return False  # everything has a text
+    if old in INTEGERS and new == "numeric":
+        return bool(new_modifiers)
+    if (old, new) in {("real", "double precision"), ("json", "jsonb"), ("date", "timestamp without time zone")}:
+        return False
+    if old == new and old_array == new_array:
+        return not _widened(old_modifiers, new_modifiers) or old_modifiers[1:] != new_modifiers[1:]
+    return rewrites(before, after)
+
+
+def _widened(old: list[int], new: list[int]) -> bool:
+    return not new or (bool(old) and new[0] >= old[0])
