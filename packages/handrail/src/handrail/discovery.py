@@ -103,6 +103,27 @@ def _walk(folder: Path, package: str, project: Project) -> Iterator[str]:
             yield dotted
 
 
+def why_left_out(path: Path, project: Project) -> str | None:
+    """Return why a file is not among the modules that are imported; None when it is."""
+    spec = importlib.util.find_spec(project.package)
+    homes = [Path(place).resolve() for place in (spec.submodule_search_locations or ())] if spec else []
+    home = next((home for home in homes if path.resolve().is_relative_to(home)), None)
+    if home is None:
+        return f"the file is outside of the package {project.package}"
+    dotted = project.package
+    for part in path.resolve().relative_to(home).with_suffix("").parts:
+        dotted = dotted if part == "__init__" else f"{dotted}.{part}"
+        if dotted in project.exclude:
+            return f'exclude = ["{dotted}"] in [tool.handrail] leaves it out'
+        if part in NOT_MODELS:
+            return f'nothing that is called "{part}" is searched for models'
+        if not part.isidentifier():
+            return f'"{part}" is no name that Python can import'
+    if _is_test(path.stem):
+        return "the file looks like a test"
+    return "the file looks like a script, because it begins with #!" if _is_script(path) else None
+
+
 def _is_loop(folder: Path) -> bool:
     """Whether it is a link to a folder that we came through."""
     return folder.is_symlink() and folder.resolve() in (parent.resolve() for parent in folder.parents)
