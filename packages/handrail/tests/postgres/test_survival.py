@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import ServerError
+from handrail.lock import FileLock
 from handrail.postgres import Cluster
 from handrail.postgres import cluster as cluster_module
 from handrail.postgres import server as server_module
 from handrail.postgres.account import server_account
-from handrail.postgres.lock import FileLock
 from postgres.clusters import Clusters, address_of, is_alive, postmaster, python, query, start_elsewhere, wait_for
 
 START = """

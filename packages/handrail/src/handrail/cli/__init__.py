@@ -12,9 +12,12 @@ from handrail import __version__
 from handrail.errors import HandrailError
 
 COMMANDS = {
+    "check": "Tell whether the models need a new revision; at once when nothing has changed.",
     "completion": "Print the line that switches on tab completion for your shell.",
     "db": "Start, stop and use this project's own development PostgreSQL.",
     "dev": "Run the service here: PostgreSQL, migrations, web server.",
+    "rebase": "Put a local revision behind the other head.",
+    "schema": "Print or write the schema that the revisions create.",
 }
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from handrail.errors import HandrailError
+from handrail.lock import FileLock
 from handrail.postgres import refusals
 from handrail.postgres.account import server_account
 from handrail.postgres.binaries import Binaries, find_binaries
@@ -15,7 +16,6 @@ from handrail.postgres.databases import ensure_database
 from handrail.postgres.faults import translated
 from handrail.postgres.initialise import discard, initialise, remove_leftovers
 from handrail.postgres.layout import Layout
-from handrail.postgres.lock import FileLock
 from handrail.postgres.public_copy import runnable
 from handrail.postgres.record import read_record, write_record
 from handrail.postgres.status import Status

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from handrail.lock import FileLock
 from handrail.postgres.account import Account, check_passwd_entry
 from handrail.postgres.binaries import Binaries
 from handrail.postgres.faults import program_failed
 from handrail.postgres.layout import MARKER, Layout
-from handrail.postgres.lock import FileLock
 from handrail.postgres.spawn import directory_for, run
 
 INITDB_SECONDS = 100

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handrail.errors import ServerError
+from handrail.lock import FileLock
 from handrail.postgres.account import Account
 from handrail.postgres.binaries import REQUIRED, Binaries
 from handrail.postgres.faults import OTHER_SERVER
-from handrail.postgres.lock import FileLock
 from handrail.postgres.spawn import run
 
 # Kept across reboots, unlike /tmp, and on a disk.

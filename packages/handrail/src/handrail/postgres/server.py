@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 from handrail.errors import ServerError
+from handrail.lock import FileLock
 from handrail.postgres.account import Account
 from handrail.postgres.address import PORT, SocketAddress, socket_address
 from handrail.postgres.binaries import Binaries
 from handrail.postgres.faults import program_failed, text_since
 from handrail.postgres.greeting import Answer, greet
 from handrail.postgres.layout import Layout
-from handrail.postgres.lock import FileLock
 from handrail.postgres.postmaster import PidFile, is_postmaster_of, listens_at, read_pid_file, reap, send
 from handrail.postgres.spawn import Detached, directory_for, start
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from handrail.errors import ServerError
+from handrail.lock import FileLock
 from handrail.postgres.account import Account
 from handrail.postgres.binaries import Binaries, find_binaries
 from handrail.postgres.faults import program_failed, text_since
 from handrail.postgres.greeting import Answer
 from handrail.postgres.layout import Layout
-from handrail.postgres.lock import FileLock
 from handrail.postgres.postmaster import PidFile, read_pid_file
 from handrail.postgres.spawn import environment
 

@@ -1,0 +1,125 @@
+"""Revision files: whole or not there, whoever interrupts or competes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from small_project import ORDERS, SmallProject
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+# A formatter that tells when it begins and takes its time, or is told to stop everything the second time.
+SLOW = """\
+import os, pathlib, signal, sys, time
+text = pathlib.Path(sys.argv[1]).read_text()
+assert text.endswith("pass\\n") or "op." in text
+pathlib.Path("began").touch()
+if "--sleep" in sys.argv:
+    time.sleep(float(sys.argv[-1]))
+elif pathlib.Path("second").exists():
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(30)
+pathlib.Path("second").touch()
+"""
+
+
+@pytest.fixture
+def shop(new_project: Callable[..., SmallProject]) -> SmallProject:
+    """A project without revisions, whose database is never asked."""
+    project = new_project()
+    project.environment["DATABASE_URL"] = NOWHERE
+    project.write("shop/models.py", ORDERS)
+    project.write("slow.py", SLOW)
+    return project
+
+
+def with_hook(project: SmallProject, *arguments: str) -> None:
+    """Let Alembic run our formatter after writing a revision."""
+    ini = (project.root / "alembic.ini").read_text().partition("[post_write_hooks]")[0]
+    options = " ".join(["slow.py", "REVISION_SCRIPT_FILENAME", *arguments])
+    hook = f"hooks = slow\nslow.type = exec\nslow.executable = {sys.executable}\nslow.options = {options}\n"
+    project.write("alembic.ini", f"{ini}[post_write_hooks]\n{hook}")
+
+
+def start(project: SmallProject, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start an alembic command, and return when its formatter is at work."""
+    began = project.root / "began"
+    began.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=project.root,
+        env=project.base_environment() | project.environment,
+        # Not a pipe, which the formatter would keep open when only Alembic is killed.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not began.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+def left(project: SmallProject) -> list[str]:
+    """Return what is in the folder of the revisions."""
+    return sorted(path.name for path in Path(project.root, "alembic/versions").iterdir() if path.name != "__pycache__")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_command_leaves_no_revision(shop: SmallProject, number: signal.Signals) -> None:
+    with_hook(shop, "--sleep", "3")
+    process = start(shop, "revision", "-m", "interrupted")
+
+    process.send_signal(number)
+    process.wait(timeout=60)
+
+    assert not [name for name in left(shop) if name.endswith(".py")]
+    assert shop.succeeds("heads") == ""
+    with_hook(shop, "--sleep", "0")
+    shop.succeeds("revision", "-m", "again", "--rev-id", "a1")
+    assert [name[-len("_a1_again.py") :] for name in left(shop)] == ["_a1_again.py"]
+
+
+def test_an_interruption_between_two_files_leaves_none(shop: SmallProject) -> None:
+    shop.succeeds("revision", "--autogenerate", "-m", "first", "--rev-id", "a1")
+    before = left(shop)
+    with_hook(shop)
+    shop.write(
+        "shop/models.py", ORDERS.replace("index=True", "index=True, unique=True").replace(", unique=True)", ")", 1)
+    )
+    process = shop.alembic("revision", "--autogenerate", "-m", "two steps")
+
+    assert (shop.root / "second").exists(), process.stdout + process.stderr
+    assert process.returncode != 0
+    assert left(shop) == before
+
+
+def test_of_two_commands_at_once_the_second_says_what_to_do(shop: SmallProject) -> None:
+    with_hook(shop, "--sleep", "2")
+    first = start(shop, "revision", "-m", "first", "--rev-id", "a1")
+    with_hook(shop, "--sleep", "0")
+
+    message = shop.refuses("revision", "-m", "second", "--rev-id", "b2")
+
+    assert first.wait(timeout=60) == 0
+    assert "meanwhile another command has written a1" in message
+    assert "Run the same command again." in message
+    assert shop.succeeds("heads").split() == ["a1", "(head)"]
+    shop.succeeds("revision", "-m", "second", "--rev-id", "b2")
+    assert shop.succeeds("heads").split() == ["b2", "(head)"]
+
+
+def test_nobody_sees_half_a_revision(shop: SmallProject) -> None:
+    with_hook(shop, "--sleep", "2")
+    process = start(shop, "revision", "-m", "first", "--rev-id", "a1")
+
+    assert shop.succeeds("heads") == ""
+    assert process.wait(timeout=60) == 0
+    assert shop.succeeds("heads").split() == ["a1", "(head)"]
