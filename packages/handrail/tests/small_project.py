@@ -73,6 +73,24 @@ class SmallProject:
         """Run `alembic …` and return what it said, however it ended."""
         return self.run("alembic", *arguments, cwd=self.root, **environment)
 
+    def handrail(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `handrail …` and return what it said, however it ended."""
+        return subprocess.run(
+            [Path(sys.executable).with_name("handrail"), *arguments],
+            cwd=self.root,
+            env=self.base_environment() | self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the project, which must succeed, and return its standard output."""
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True, timeout=60).stdout
+
     def succeeds(self, *arguments: str, **environment: str) -> str:
         """Run `alembic …`, which must succeed, and return its standard output."""
         done = self.alembic(*arguments, **environment)

@@ -19,6 +19,7 @@ from typing import Any
 
 from small_project import SmallProject
 
+PASSWORD = "four words are easy"
 STARTED_WITHIN = 60  # seconds; a machine that runs other tests meanwhile is slow
 
 
@@ -46,6 +47,11 @@ class Starter:
         done = self.shell(command, **environment)
         assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def make_admin(self) -> None:
+        """Make the user that `Service.who_am_i` logs in as."""
+        url = self.environment.get("DATABASE_URL") or self.run("handrail db url").splitlines()[-1]
+        self.run(f"echo '{PASSWORD}' | python -m app.auth admin ada@example.com", DATABASE_URL=url)
 
     def edit(self, path: str, before: str, after: str) -> None:
         """Replace a text that occurs exactly once in a file."""
@@ -115,13 +121,27 @@ class Service:
                 return
         raise AssertionError("does not answer")
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def log_in(self) -> str:
+        """Return an access token of the administrator that `Starter.make_admin` has made."""
+        body = {"email": "ada@example.com", "password": PASSWORD}
+        status, tokens = self.request("POST", "/auth/login", body)
+        assert status == 200, tokens
+        token: str = tokens["access_token"]
+        return token
+
+    def who_am_i(self) -> Any:
+        """Log in and return the user as the service knows it."""
+        status, user = self.request("GET", "/users/me", token=self.log_in())
+        assert status == 200, user
+        return user
+
+    def request(self, method: str, path: str, body: object = None, token: str = "") -> tuple[int, Any]:
         """Send a request; return status and decoded answer."""
         request = urllib.request.Request(
             self.address + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:

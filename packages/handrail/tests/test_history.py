@@ -83,7 +83,7 @@ def test_the_state_of_the_database_makes_no_difference(shop: SmallProject, state
     execute(shop, *statements)
 
     assert proposed(shop) == expected
-    assert "add_table" in shop.refuses("check")
+    assert "+ table shop.notes" in shop.refuses("check")
     shop.write("shop/models.py", ORDERS)
     assert "No new upgrade operations" in shop.succeeds("check")
 
@@ -124,7 +124,7 @@ def test_files_beside_the_revisions_count(shop: SmallProject) -> None:
     shop.write("alembic/extra.sql", "ALTER TABLE shop.orders ADD COLUMN extra int")
     read = "pathlib.Path(__file__).parents[1].joinpath('extra.sql').read_text()"
     shop.write("alembic/versions/zz.py", "import pathlib\n" + later(shop, f'__import__("alembic").op.execute({read})'))
-    assert "remove_column" in shop.refuses("check")
+    assert "- column" in shop.refuses("check")
 
     shop.write("alembic/extra.sql", "SELECT 1")
 
@@ -143,7 +143,7 @@ def test_a_revision_with_a_connection_of_its_own_stays_in_the_history(shop: Smal
         ),
     )
 
-    shop.succeeds("check")
+    assert "- table public.mine" in shop.refuses("check")
 
     server = ScratchServer(parse_url(shop.environment["DATABASE_URL"]))
     assert server.scalar("SELECT to_regclass('public.mine')::text") is None
@@ -154,9 +154,9 @@ def test_an_edited_revision_is_another_history(shop: SmallProject) -> None:
     assert "No new upgrade operations" in shop.succeeds("check")
     (first,) = shop.root.glob("alembic/versions/*.py")
     text = first.read_text(encoding="utf-8")
-    shop.write("alembic/versions/" + first.name, text.replace("it's 50%", "another default"))
+    shop.write("alembic/versions/" + first.name, text.replace("it''s 50%", "another default"))
 
-    assert "modify_default" in shop.refuses("check")
+    assert "default" in shop.refuses("check")
 
 
 def test_only_the_newest_histories_are_kept(shop: SmallProject, server: ScratchServer) -> None:
@@ -218,13 +218,13 @@ def test_the_progress_of_the_history_is_not_shown(shop: SmallProject) -> None:
 
 
 def test_two_heads(shop: SmallProject) -> None:
-    """Both are in the history; Alembic says what to do about them."""
+    """Both are in the history; how to get back to one is said before anything is compared."""
     head = shop.succeeds("heads").split()[0]
     shop.succeeds("revision", "-m", "left", "--head", head)
     shop.succeeds("revision", "-m", "right", "--head", head, "--splice")
 
     assert "No new upgrade operations" in shop.succeeds("check")
-    assert "Multiple heads" in shop.refuses("revision", "--autogenerate", "-m", "third")
+    assert "there are 2 heads" in shop.refuses("revision", "--autogenerate", "-m", "third")
     assert len(shop.revisions()) == 3
 
 

@@ -77,4 +77,4 @@ def test_a_changed_default_is_seen(
     assert DEFAULTS.count(before) == 1
     project.write("shop/models.py", DEFAULTS.replace(before, after))
 
-    assert "modify_default" in project.refuses("check")
+    assert ": default " in project.refuses("check")

@@ -20,7 +20,26 @@ if TYPE_CHECKING:
 # Any other ENVIRONMENT (`prod`, `staging`, …) is treated as production: nothing is started or created there.
 DEVELOPMENT = {"development", "dev", "local", "test", "testing", "ci"}
 
-KEYS = {"metadata": str, "exclude": list, "scratch_url": str, "version_table": str, "version_table_schema": str}
+KEYS = {
+    "metadata": str,
+    "exclude": list,
+    "scratch_url": str,
+    "version_table": str,
+    "version_table_schema": str,
+    "ignored": dict,
+    "plain": dict,
+}
+# Safe forms that can be switched off in [tool.handrail.plain], and what is written then.
+PLAIN = {
+    "constraint-not-valid": "constraints that look at all rows at once",
+    "enum-rebuild": "a new type in place of an enum that loses values",
+    "index-concurrently": "indexes that block writes while they are built",
+    "not-null-by-check": "NOT NULL that looks at all rows at once",
+    "not-null-without-default": "NOT NULL columns that only an empty table can get",
+    "table-rewrite": "changes that write the whole table anew",
+    "unique-using-index": "unique constraints and keys that block everything while their index is built",
+    "volatile-default": "new columns whose default is worked out for each row at once",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,8 @@ class Project:
         scratch_url: A server on which throwaway databases may be created; None means the embedded one.
         version_table: Name of Alembic's version table.
         version_table_schema: Its schema; None means the schema of the metadata.
+        ignored: Patterns of tables (`audit.*`) that revisions create and no model has, each with the reason.
+        plain: Safe forms that are switched off, each with the reason.
         entrypoint: The ASGI application, `module:attribute`, from `[tool.fastapi]`.
         environment: `ENVIRONMENT`, in lower case; `development` unless it is set.
         database_url: `DATABASE_URL`; None when it is not set or empty. Holds a secret.
@@ -45,6 +66,8 @@ class Project:
     scratch_url: str | None = field(default=None, repr=False)
     version_table: str = "alembic_version"
     version_table_schema: str | None = None
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    plain: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = "app.main:app"
     environment: str = "development"
     database_url: str | None = field(default=None, repr=False)
@@ -76,6 +99,8 @@ def load_project(start: Path | None = None) -> Project:
         scratch_url=environment.get("HANDRAIL_SCRATCH_URL") or table.get("scratch_url"),
         version_table=table.get("version_table", "alembic_version"),
         version_table_schema=table.get("version_table_schema"),
+        ignored=table.get("ignored", {}),
+        plain=table.get("plain", {}),
         entrypoint=pyproject["tool"].get("fastapi", {}).get("entrypoint", "app.main:app"),
         environment=environment.get("ENVIRONMENT", "").strip().lower() or "development",
         database_url=environment.get("DATABASE_URL", "").strip() or None,
@@ -107,12 +132,27 @@ def validated(table: dict[str, Any], path: Path) -> dict[str, Any]:
             raise ConfigurationError(f"{path}: [tool.handrail] has no setting {key!r}; it knows {', '.join(KEYS)}.")
         if not isinstance(value, KEYS[key]):
             raise ConfigurationError(f"{path}: [tool.handrail] {key} must be a {KEYS[key].__name__}, not {value!r}.")
+    for key, known in (("ignored", None), ("plain", PLAIN)):
+        refuse_without_reason(key, table.get(key, {}), known, path)
     if not re.fullmatch(r"[\w.]+:[\w.]+", table.get("metadata", "")):
         raise ConfigurationError(
             f'{path}: [tool.handrail] needs metadata = "module:attribute", the place of your models\' base class, '
             'for instance metadata = "app.models:Base".'
         )
     return table
+
+
+def refuse_without_reason(key: str, table: dict[str, Any], known: Mapping[str, str] | None, path: Path) -> None:
+    """Check a table of exceptions: each names something that there is, and says why."""
+    for name, reason in table.items():
+        if known is not None and name not in known:
+            raise ConfigurationError(
+                f"{path}: [tool.handrail.{key}] has no rule {name!r}; it knows {', '.join(known)}."
+            )
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigurationError(
+                f'{path}: [tool.handrail.{key}] {name} needs a reason: "{name}" = "why it is an exception".'
+            )
 
 
 def read_environment(root: Path) -> dict[str, str]:

@@ -7,32 +7,37 @@ import gc
 import logging
 import sys
 from configparser import InterpolationError
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic import context
-from alembic.util import CommandError
+from alembic.runtime.plugins import _all_plugins
 from sqlalchemy import Connection
 from sqlalchemy.schema import CreateSchema
 
+from handrail.autogenerate import Proposal, check, propose
+from handrail.cache import Cache
+from handrail.catalog import Kind, Name
 from handrail.config import Project, load_project
 from handrail.connection import parse_url, with_connection
 from handrail.development import database_url
-from handrail.discovery import import_models, load_metadata
-from handrail.errors import ConfigurationError, HandrailError, MigrationError
-from handrail.failures import located_errors
-from handrail.forgotten import refuse_forgotten_models
-from handrail.history import history_database, history_server
+from handrail.discovery import import_models, load_metadata, without_garbage_collection
+from handrail.errors import ConfigurationError, MigrationError
+from handrail.failures import located_errors, shown_as_alembic_errors
+from handrail.gate import refuse_unallowed
+from handrail.history import THROWAWAY, history_catalog, history_database, history_server
 from handrail.ownership import Ownership, create_schema
+from handrail.renames.terminal import ask_on_terminal
 from handrail.revisions import PLACEHOLDER_URL
+from handrail.target import target_catalog
+from handrail.unchanged import Unchanged
 from handrail.workarounds import import_custom_type
+from handrail.writing import prepare_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from alembic.config import Config
+    from alembic.operations.ops import MigrationScript
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import URL, MetaData
 
@@ -55,6 +60,10 @@ def run() -> None:
             # The interpreter's last collection walks over all classes of SQLAlchemy: a quarter of `alembic current`.
             atexit.register(gc.freeze)
         project = load_project(configuration_folder(config))
+        if command_name() in ("revision", "merge"):
+            prepare_writing(project, config, context.script, command_options().get("revision_context"))
+            if not compares_models():
+                return  # nothing is asked of any database
         if context.is_offline_mode():
             run_offline(project)
         else:
@@ -76,16 +85,20 @@ def run_offline(project: Project) -> None:
 
 def run_online(project: Project, config: Config) -> None:
     """Run the command on the connection that was handed over, or on one of our own."""
+    unchanged = known_state(project, config)
+    if unchanged is not None and unchanged.passed:
+        return  # Alembic says that it has found nothing, which is what it said about exactly this
     # Before connecting, so that a broken model is reported where no server answers, too.
     metadata = import_models(project) if compares_models() else load_metadata(project)
     connection = config.attributes.get("connection")
     if connection is None:
-        with compared_database(project, config, metadata) if compares_models() else nullcontext() as url:
-            with_connection(
-                url or configured_url(project, config),
-                lambda opened: run_on(opened, project, metadata),
-                application=f"alembic ({project.package})",
-            )
+        if compares_models() and compare_with_history(project, config, metadata, unchanged):
+            return
+        with_connection(
+            configured_url(project, config),
+            lambda opened: run_on(opened, project, metadata),
+            application=f"alembic ({project.package})",
+        )
     elif isinstance(connection, Connection):
         run_on(connection, project, metadata)
     else:
@@ -95,14 +108,86 @@ def run_online(project: Project, config: Config) -> None:
         )
 
 
-@contextmanager
-def compared_database(project: Project, config: Config, metadata: MetaData) -> Iterator[URL | None]:
-    """Yield the URL of the history, with which models are compared; None when only the live database is at hand."""
+def known_state(project: Project, config: Config) -> Unchanged | None:
+    """Return what may be known about a plain `alembic check`; None for any other command."""
+    plain = not context.get_x_argument() and config.attributes.get("connection") is None
+    if command_name() != "check" or not plain or config.config_file_name is None:
+        return None
+    return Unchanged.of(project) if Path(config.config_file_name).resolve() == project.root / "alembic.ini" else None
+
+
+def compare_with_history(
+    project: Project, config: Config, metadata: MetaData, unchanged: Unchanged | None = None
+) -> bool:
+    """Compare the models with what the revisions create; False when there is no server to create it on."""
     table = f"{version_table_schema(project, metadata)}.{project.version_table}"
-    with history_server(project) as server:
+    # The collector would walk over all models again and again, for a command that ends in a moment.
+    with without_garbage_collection(), history_server(project) as server:
         if server is None:
             print(NO_HISTORY, file=sys.stderr)
-        yield None if server is None else history_database(server, config, project, table)
+            return False
+        url = history_database(server, config, project, table)
+        cache = Cache.of(project.root)
+        history = history_catalog(server, url, cache)
+        target = target_catalog(server, metadata, history, url.database or "", cache)
+
+        def work(connection: Connection) -> None:
+            # Before the comparison hides our schemas from the search path.
+            default_schema = connection.dialect.default_schema_name or "public"
+            version = Name(
+                Kind.TABLE, version_table_schema(project, metadata) or default_schema, "", project.version_table
+            )
+            proposal = Proposal(project, metadata, history, target, connection, default_schema, frozenset({version}))
+            propose_on(connection, proposal, config, unchanged)
+
+        with_connection(url, work, application=f"alembic ({project.package})")
+        return True
+
+
+def propose_on(connection: Connection, proposal: Proposal, config: Config, unchanged: Unchanged | None = None) -> None:
+    """Let Alembic go its way, and put our revisions in place of its own."""
+
+    def hook(_context: MigrationContext, _revision: Any, directives: list[MigrationScript]) -> None:
+        if command_name() == "check":
+            check(proposal, command_options()["revision_context"])
+            # What a plugin of Alembic has found is told by Alembic.
+            if unchanged is not None and all(script.upgrade_ops_list[-1].is_empty() for script in directives):
+                unchanged.remember()
+            return
+        propose(
+            proposal,
+            directives,
+            answers=rename_answers(),
+            ask=ask_on_terminal if sys.stdin.isatty() and config.cmd_opts is not None else None,
+            development_url=proposal.project.database_url,
+        )
+        if not directives:
+            print("Models and revisions agree, so nothing was written.", file=sys.stderr)
+
+    with located_errors(script_folders(), proposal.project.root):
+        configure(
+            proposal.project,
+            proposal.metadata,
+            connection=connection,
+            dont_mutate=True,
+            # Only what somebody else added: Alembic's own comparisons are not asked.
+            autogenerate_plugins=[name for name in _all_plugins if not name.startswith("alembic.")],
+            process_revision_directives=hook,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def rename_answers() -> list[str]:
+    """Return what `-x rename=old:new` says; there may be several."""
+    arguments: Any = context.get_x_argument()
+    return [value for name, _, value in (argument.partition("=") for argument in arguments) if name == "rename"]
+
+
+def command_name() -> str:
+    """Return the running command's name; Alembic's `check` and `revision` differ in nothing else."""
+    function = command_options().get("fn")
+    return function.__qualname__.partition(".")[0] if function else ""
 
 
 def run_on(connection: Connection, project: Project, metadata: MetaData) -> None:
@@ -125,8 +210,7 @@ def run_on(connection: Connection, project: Project, metadata: MetaData) -> None
 
 def compare_on(connection: Connection, project: Project, metadata: MetaData, ownership: Ownership) -> None:
     """Compare the models with what this connection shows; nothing is created, not even the version table."""
-    guard = partial(refuse_forgotten_models, project)
-    configure(project, metadata, ownership, connection=connection, dont_mutate=True, process_revision_directives=guard)
+    configure(project, metadata, ownership, connection=connection, dont_mutate=True)
     with context.begin_transaction(), ownership.compared(connection):
         context.run_migrations()
 
@@ -145,8 +229,20 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, own
 
     configure(project, metadata, ownership, connection=connection, on_version_apply=check_transaction)
     context.get_context().opts["handrail_schemas"] = {version_table_schema(project, metadata)}
+    if command_name() == "upgrade" and not context.config.attributes.get(THROWAWAY):
+        pass_gate(connection, project)
     with context.begin_transaction():
         context.run_migrations()
+
+
+def pass_gate(connection: Connection, project: Project) -> None:
+    """Refuse to run what destroys data and has no note that allows it; a database from its beginning has none."""
+    migration = context.get_context()
+    with own_transaction(connection):
+        heads = migration.get_current_heads()
+    if heads:
+        steps = migration.opts["fn"](heads, migration)
+        refuse_unallowed((Path(step.revision.path) for step in steps), project.root)
 
 
 def configure(project: Project, metadata: MetaData, ownership: Ownership | None = None, **options: Any) -> None:
@@ -244,12 +340,3 @@ def show_progress() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-
-@contextmanager
-def shown_as_alembic_errors() -> Iterator[None]:
-    """Let the `alembic` command show our errors like its own: one line, exit code 255, no traceback."""
-    try:
-        yield
-    except HandrailError as error:
-        raise CommandError(str(error)) from error

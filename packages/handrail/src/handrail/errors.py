@@ -6,7 +6,8 @@
     ├── DatabaseUnavailableError  5   no answer: server down, wrong host, too many connections
     ├── AccessDeniedError         6   the server answered no: password, unknown role or database, privilege
     ├── MigrationError            7   a revision failed in the database; it was rolled back
-    └── ServerError               8   the development PostgreSQL could not be started, stopped or reset
+    ├── ServerError               8   the development PostgreSQL could not be started, stopped or reset
+    └── ModelError                9   the models' own DDL cannot be run
 
 The number is the exit code of `handrail …`; 2 is a wrong command line. Plain `alembic …` exits with 255, as always.
 Every message is written for the person at the terminal: what happened, why it matters, what to do.
@@ -55,3 +56,9 @@ class ServerError(HandrailError):
     """The development PostgreSQL could not do what was asked."""
 
     exit_code = 8
+
+
+class ModelError(HandrailError):
+    """PostgreSQL or SQLAlchemy refused to create what the models declare."""
+
+    exit_code = 9

@@ -1,4 +1,4 @@
-"""What PostgreSQL refused while revisions ran, told with the line of the revision file."""
+"""Errors on their way to the person: what PostgreSQL refused, with the line of the revision, and ours as Alembic's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage
-from handrail.errors import AccessDeniedError, DatabaseUnavailableError, MigrationError
+from handrail.errors import AccessDeniedError, DatabaseUnavailableError, HandrailError, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,15 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
             f"{place}: {said} Revisions before this one stay applied, and of this one the open transaction was rolled "
             f"back. Statement: {statement}"
         ) from error
+
+
+@contextmanager
+def shown_as_alembic_errors() -> Iterator[None]:
+    """Let the `alembic` command show our errors like its own: one line, exit code 255, no traceback."""
+    try:
+        yield
+    except HandrailError as error:
+        raise CommandError(str(error)) from error
 
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:

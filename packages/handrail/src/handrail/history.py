@@ -20,9 +20,11 @@ from alembic import command, context
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from handrail.catalog import Catalog, read_catalog
 from handrail.connection import describe, parse_url, quoted, with_connection
 from handrail.errors import MigrationError, ServerError
 from handrail.scratch import HISTORY_COMMENT, PREFIX, ScratchServer, scratch_server
+from handrail.whole_file import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
     from sqlalchemy import URL, Connection
 
+    from handrail.cache import Cache
     from handrail.config import Project
 
+SCHEMA_FILE = "schema.sql"  # what `handrail schema --write` makes of the history
 HISTORY_PREFIX = f"{PREFIX}history_"
 FORMAT = "1"  # to be raised when what is built from the same scripts becomes different
+THROWAWAY = "handrail_throwaway"  # attribute of Alembic's Config: nobody's data is at stake
 KEPT = 5  # histories of one project: those of the branches that somebody switches between
 
 
@@ -75,9 +80,17 @@ class History:
 
 
 def _beside(directory: ScriptDirectory, scripts: set[Path]) -> Iterator[str]:
-    """Yield names and contents of the other files in Alembic's folder."""
-    for path in sorted(Path(directory.dir).rglob("*")):
-        if path.is_file() and path not in scripts and path.suffix != ".pyc" and path.name != "script.py.mako":
+    """Yield names and contents of the other files in Alembic's folder, except for what handrail writes there."""
+    folder = Path(directory.dir)
+    for path in sorted(folder.rglob("*")):
+        ours = path == folder / SCHEMA_FILE or any(part.startswith(UNFINISHED) for part in path.parts)
+        if (
+            path.is_file()
+            and path not in scripts
+            and path.suffix != ".pyc"
+            and path.name != "script.py.mako"
+            and not ours
+        ):
             yield str(path.relative_to(directory.dir))
             yield hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -109,6 +122,18 @@ def history_database(server: ScratchServer, config: Config, project: Project, ve
         server.drop(unfinished)
     forget(server, project, keep=KEPT)
     return server.url.set(database=names[-1])
+
+
+def history_catalog(server: ScratchServer, url: URL, cache: Cache) -> Catalog:
+    """Return what a history holds; its database's name says of which scripts, so it is read once."""
+    version = server.scalar("SELECT version()")
+    key = f"history-{_digest(url.database or '', str(version))[:32]}"
+    text = cache.read(key)
+    if text is not None:
+        return Catalog.from_json(text)
+    catalog = with_connection(url, read_catalog, application="handrail history")
+    cache.write(key, catalog.to_json())
+    return catalog
 
 
 @contextmanager
@@ -186,12 +211,12 @@ def _run_revisions(server: ScratchServer, database: str, config: Config) -> None
     """Run `alembic upgrade heads` on a database of the scratch server, quietly, while another command is running."""
 
     def work(connection: Connection) -> None:
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, THROWAWAY: True}
         try:
             with _quiet("alembic.runtime.migration"):
                 command.upgrade(config, "heads")
         finally:
-            del config.attributes["connection"]
+            del config.attributes["connection"], config.attributes[THROWAWAY]
 
     url = server.url.set(database=database)
     outer = context._proxy  # type: ignore[attr-defined]  # noqa: SLF001

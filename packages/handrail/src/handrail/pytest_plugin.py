@@ -11,11 +11,9 @@ test cannot reach a database that the run did not create.
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,12 +118,11 @@ class Migrations:
         return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
-def alembic_config(project: Project, url: str) -> Config:
+def config_for(project: Project, url: str) -> Config:
     """Return Alembic's configuration of the project for another database, printing nothing."""
-    from alembic.config import Config
+    from handrail.configuration import alembic_config
 
-    ini: Path = project.root / "alembic.ini"
-    config = Config(ini if ini.exists() else None, toml_file=project.root / "pyproject.toml", stdout=io.StringIO())
+    config = alembic_config(project)
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
 
@@ -150,7 +147,7 @@ def handrail_database(
     """Name of this process's database, at the newest revision; tests use `database`."""
     name = handrail_scratch.create(pytestconfig.stash[NAME])
     try:
-        Migrations(alembic_config(handrail_project, handrail_scratch.url_of(name))).upgrade("heads")
+        Migrations(config_for(handrail_project, handrail_scratch.url_of(name))).upgrade("heads")
         yield name
     finally:
         handrail_scratch.drop(name)
@@ -223,4 +220,4 @@ def empty_database(handrail_scratch: ScratchServer) -> Iterator[str]:
 @pytest.fixture
 def migrations(handrail_project: Project, empty_database: str) -> Migrations:
     """The project's revisions, to be run against an empty database."""
-    return Migrations(alembic_config(handrail_project, empty_database))
+    return Migrations(config_for(handrail_project, empty_database))

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from alembic.autogenerate import render
 from alembic.ddl import postgresql
-from sqlalchemy import Column, MetaData, Table, text
+from alembic.operations.ops import AlterColumnOp, CreatePrimaryKeyOp
+from alembic.script import write_hooks
+from alembic.util import status
+from alembic.util.pyfiles import template_to_file
+from sqlalchemy import Column, ColumnClause, MetaData, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
+
+from handrail.whole_file import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alembic.autogenerate.api import AutogenContext
-    from sqlalchemy import Connection, Inspector
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import ClauseElement, Connection, Inspector
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):
@@ -64,6 +75,22 @@ class PostgresqlImpl(postgresql.PostgresqlImpl):
             if connection.scalar(query, {"table": quote(table), "column": column_info["name"]}):
                 del column_info["default"]
 
+    def render_ddl_sql_expr(
+        self, expr: ClauseElement, is_server_default: bool = False, is_index: bool = False, **kw: Any
+    ) -> str:
+        """Write text() and literal_column() into a revision as they were given.
+
+        Alembic 1.20.1 writes them as they go to the driver: with each % doubled for psycopg, and without the backslash
+        that keeps `:name` from being a parameter. Read back, the one is doubled again, and the other asks for a value.
+        """
+        if isinstance(expr, TextClause) and not expr._bindparams:  # noqa: SLF001 - nothing else tells them
+            # What stands in literal_column(), as which keys of an index are written, is not searched for parameters.
+            return re.sub(r"\\(:\w*)(?![:\w])", r"\1", expr.text) if is_index else expr.text
+        if isinstance(expr, ColumnClause) and expr.is_literal:
+            return str(expr.name)
+        stock: Callable[..., str] = super().render_ddl_sql_expr
+        return stock(expr, is_server_default, is_index, **kw)
+
 
 def stock_knows(
     _inspector_column: Column[Any], metadata_column: Column[Any], expected: str | None, actual: str | None
@@ -99,3 +126,60 @@ def import_custom_type(type_: str, obj: Any, autogen_context: AutogenContext) ->
     if type_ == "type" and module.partition(".")[0] not in ("sqlalchemy", "alembic"):
         autogen_context.imports.add(f"import {module}")
     return False
+
+
+@render.renderers.dispatch_for(CreatePrimaryKeyOp, replace=True)
+def render_primary_key(context: AutogenContext, operation: CreatePrimaryKeyOp) -> str:
+    """Write `op.create_primary_key(…)`, which Alembic 1.20.1 has never been asked to (`NotImplementedError`)."""
+    name = render._render_gen_name(context, operation.constraint_name)  # noqa: SLF001 - as Alembic's own renderers do
+    columns = [str(column) for column in operation.columns]
+    schema = f", schema={operation.schema!r}" if operation.schema else ""
+    return f"op.create_primary_key({name!r}, {operation.table_name!r}, {columns!r}{schema})"
+
+
+@render.renderers.dispatch_for(AlterColumnOp, replace=True)
+def render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> str:
+    """Write `op.alter_column(…)` with its `postgresql_using`, which Alembic 1.20.1 leaves out."""
+    written = render._alter_column(context, operation)  # noqa: SLF001 - the renderer that is replaced
+    using = operation.kw.get("postgresql_using")
+    return written if using is None else f"{written.removesuffix(')')},\n{' ' * 11}postgresql_using={using!r})"
+
+
+def write_whole_files(directory: ScriptDirectory) -> list[Path]:
+    """Let revision files appear only when they are complete; return a list to which each is added then.
+
+    Alembic 1.20.1 (`ScriptDirectory.generate_revision`) writes into the file itself and then lets the hooks of
+    alembic.ini rewrite it in place. Whoever interrupts that, or looks meanwhile, has half a revision, and then every
+    command fails until somebody finds and deletes it.
+    """
+    written: list[Path] = []
+    hooks, directory.hooks = directory.hooks, []
+
+    def generate(template: Path, path: Path, **values: Any) -> None:
+        # In the same folder, so that what formatters are told about paths holds there, too.
+        with (
+            status(f"Generating {path.absolute()}", **directory.messaging_opts),
+            tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder,
+        ):
+            unfinished = Path(folder) / path.name
+            template_to_file(template, unfinished, directory.output_encoding, **values)
+            if hooks:
+                write_hooks._run_hooks(unfinished, hooks)  # noqa: SLF001
+            unfinished.replace(path)
+            written.append(path)
+
+    directory._generate_template = generate  # type: ignore[method-assign,assignment]  # noqa: SLF001
+    return written
+
+
+def name_files_by_title(directory: ScriptDirectory) -> None:
+    """Name a revision's file after the first line of its message only.
+
+    Alembic 1.20.1 takes words from all of it, also from an explanation below.
+    """
+    stock = directory._rev_path  # noqa: SLF001
+
+    def rev_path(folder: Any, revision: str, message: str | None, created: Any) -> Any:
+        return stock(folder, revision, (message or "").partition("\n")[0] or None, created)
+
+    directory._rev_path = rev_path  # type: ignore[method-assign, assignment]  # noqa: SLF001

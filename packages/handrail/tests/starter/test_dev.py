@@ -17,8 +17,8 @@ def test_from_nothing_to_a_service_and_back(starter: Starter) -> None:
     """A fresh clone serves, Ctrl-C stops service and database, and the rows are there at the next start."""
     with starter.serving("handrail dev") as service:
         assert service.request("GET", "/health/ready") == (200, {"status": "ready"})
-        status, user = service.request("POST", "/users", {"email": "ada@example.com", "name": "Ada"})
-        assert status == 201
+        starter.make_admin()
+        user = service.who_am_i()
         assert "running" in starter.run("handrail db status")
     assert service.process.returncode == 0
     assert "PostgreSQL 18 in .postgres/" in service.output
@@ -26,7 +26,7 @@ def test_from_nothing_to_a_service_and_back(starter: Starter) -> None:
     assert "stopped" in starter.shell("handrail db status").stdout
 
     with starter.serving("handrail dev --no-reload") as service:
-        assert service.request("GET", f"/users/{user['id']}") == (200, user)
+        assert service.who_am_i() == user
     assert "Running upgrade" not in service.output
 
 
@@ -120,15 +120,15 @@ def test_production_without_a_database_is_refused_in_one_line(starter: Starter) 
 def test_killed_it_leaves_a_database_that_the_next_start_adopts(starter: Starter) -> None:
     """kill -9 leaves nobody to stop PostgreSQL; no data is lost, and nothing has to be cleaned by hand."""
     with starter.serving("handrail dev --no-reload") as service:
-        status, user = service.request("POST", "/users", {"email": "ada@example.com", "name": "Ada"})
-        assert status == 201
+        starter.make_admin()
+        user = service.who_am_i()
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait(timeout=30)
         starter.shell(f"pkill -f 'uvicorn app.main:app.*--port {service.address.rpartition(':')[2]}'")
     assert "running" in starter.run("handrail db status")
 
     with starter.serving("handrail dev --no-reload") as service:
-        assert service.request("GET", f"/users/{user['id']}") == (200, user)
+        assert service.who_am_i() == user
 
 
 def test_help_is_worth_reading(starter: Starter, pytestconfig: pytest.Config) -> None:

@@ -47,10 +47,9 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
     )
     starter.edit(
         "app/users/schemas.py",
-        "    name: Name\n\n\nclass UserChange",
-        "    name: Name\n    city: str | None = None\n\n\nclass UserChange",
+        "    name: Name | MISSING = MISSING\n",
+        "    name: Name | MISSING = MISSING\n    city: str | MISSING = MISSING\n",
     )
-    starter.edit("app/users/schemas.py", "    name: str\n", "    name: str\n    city: str | None\n")
 
     starter.run('alembic revision --autogenerate -m "add city to users"')
     upgrade, downgrade = starter.newest_revision()
@@ -66,10 +65,10 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
     assert "No new upgrade operations detected" in starter.run("alembic check")
     with starter.serving("uvicorn app.main:app", DATABASE_URL=url_of(starter)) as service:
         assert service.request("GET", "/health/ready")[0] == 200
-        status, user = service.request("POST", "/users", {"email": "ada@example.com", "name": "Ada", "city": "London"})
-        assert status == 201
-        assert service.request("GET", f"/users/{user['id']}") == (200, user)
-        assert user["city"] == "London"
+        starter.make_admin()
+        token = service.log_in()
+        assert service.request("PATCH", "/users/me", {"city": "London"}, token)[0] == 200
+        assert service.request("GET", "/users/me", token=token)[0] == 200
 
         starter.run("alembic downgrade -1")
         status, problem = service.request("GET", "/health/ready")
@@ -124,14 +123,14 @@ def test_an_enum_lives_in_our_schema(starter: Starter, empty_database: str) -> N
     starter.edit(
         "app/users/models.py", "class User(Base):", "class Colour(enum.Enum):\n    red = 1\n\n\nclass User(Base):"
     )
-    starter.edit("app/users/models.py", "from sqlalchemy import Index", "import enum\n\nfrom sqlalchemy import Index")
+    starter.edit(
+        "app/users/models.py", "from sqlalchemy import Enum, Index", "import enum\n\nfrom sqlalchemy import Enum, Index"
+    )
 
     starter.run('alembic revision --autogenerate -m "add colour"')
     starter.run('alembic revision -m "still empty"')
 
-    assert 'sa.Enum("red", name="colour", schema="starter-fastapi-project")' in starter.run(
-        "cat alembic/versions/*colour.py"
-    )
+    assert 'CREATE TYPE "starter-fastapi-project".colour' in starter.run("cat alembic/versions/*colour.py")
     starter.run("ruff check alembic && ruff format --check alembic")
 
 
@@ -150,8 +149,7 @@ def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None
         execute(url, statement)
 
     assert "No new upgrade operations detected" in starter.run("alembic check")
-    starter.run('alembic revision --autogenerate -m "nothing"')
-    assert "op." not in "".join(starter.newest_revision())
+    assert "nothing was written" in starter.shell('alembic revision --autogenerate -m "nothing"').stderr
 
 
 def test_the_own_tests_pass_in_a_copy(starter: Starter) -> None:
