@@ -1,12 +1,13 @@
 """Settings, read once from the environment and `.env`. No other file reads the environment."""
 
 import sys
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 NAME = "starter-fastapi-project"
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,6 +16,10 @@ DATABASE_URL_MISSING = {
     "development": 'DATABASE_URL is not set; use `make run`, or first: export DATABASE_URL="$(handrail db url)"',
     "production": "ENVIRONMENT=production needs DATABASE_URL, e.g. postgresql://user:password@host/name",
 }
+SMTP_URL_MISSING = (
+    "ENVIRONMENT=production needs SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)"
+)
+PUBLIC_URL_MISSING = "ENVIRONMENT=production needs PUBLIC_URL, where people reach you: https://www.example.com"
 
 # Parameters of libpq, PostgreSQL's C library, that providers put into their URLs. asyncpg translates most of libpq's
 # parameters, but would pass these on to the server, which refuses them.
@@ -46,6 +51,39 @@ def _as_dsn(url: SecretStr) -> SecretStr:
     return SecretStr(f"postgresql://{parts.netloc}{parts.path}?{parameters}".removesuffix("?"))
 
 
+def _as_smtp(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        usable = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must look like smtp://user:password@host:587, or smtps:// for TLS from the first byte")
+    return url
+
+
+def _as_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must look like https://www.example.com")
+    return url.rstrip("/")
+
+
+def _as_origin(origin: str) -> str:
+    if origin in ("*", "null"):
+        raise ValueError(f"may not hold {origin}: every page on the web could act for a user who visits it")
+    if _as_address(origin) != origin or urlsplit(origin).path:
+        raise ValueError("must hold origins like https://www.example.com, with a comma between two of them")
+    return origin
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = (NoDecode, BeforeValidator(_split))
+
+
 class Settings(BaseSettings):
     """Each field is the environment variable of the same name in capitals."""
 
@@ -56,13 +94,40 @@ class Settings(BaseSettings):
     # Connections of one process at most. PostgreSQL allows 100 in all, unless it is configured otherwise.
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
 
+    # Where people reach the user interface; links in mails lead there.
+    public_url: Annotated[str, AfterValidator(_as_address)] = "http://127.0.0.1:8000"
+    # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
+    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], *CommaSeparated] = []
+    # Other origins whose pages may call this service with the user's cookies.
+    cors_origins: Annotated[list[Annotated[str, AfterValidator(_as_origin)]], *CommaSeparated] = []
+    docs: bool | None = None  # /docs and /openapi.json; None means: in development
+
+    smtp_url: Annotated[SecretStr, AfterValidator(_as_smtp)] | None = None
+    mail_from: str = f"{NAME} <no-reply@localhost>"
+    mail_folder: Path | None = None  # keeps mails as files where no smtp_url is set
+
+    # The shortest password. NIST SP 800-63B-4 wants 15 characters where the password is the only factor.
+    password_min_length: Annotated[int, Field(ge=8, le=64)] = 15
+    access_minutes: Annotated[int, Field(ge=1, le=15)] = 15
+    session_idle_days: Annotated[int, Field(ge=1, le=365)] = 7
+    session_days: Annotated[int, Field(ge=1, le=365)] = 30
+    sign_ups_per_hour: Annotated[int, Field(ge=1)] = 100  # from one address
+
     @model_validator(mode="before")
     @classmethod
     def _needs_a_database(cls, values: dict[str, Any]) -> dict[str, Any]:
+        production = values.get("environment") == "production"
         if not values.get("database_url"):
-            production = values.get("environment") == "production"
             raise ValueError(DATABASE_URL_MISSING["production" if production else "development"])
+        if production and not (values.get("smtp_url") or values.get("mail_folder")):
+            raise ValueError(SMTP_URL_MISSING)
+        if production and not str(values.get("public_url", "")).startswith("https://"):
+            raise ValueError(PUBLIC_URL_MISSING)
         return values
+
+    @property
+    def shows_docs(self) -> bool:
+        return self.environment == "development" if self.docs is None else self.docs
 
 
 def load_settings(env_file: Path = ROOT / ".env") -> Settings:

@@ -42,7 +42,6 @@ def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,  # connections beyond the pool would be closed after each use
         pool_timeout=POOL_TIMEOUT,
-        pool_pre_ping=True,
         hide_parameters=True,  # in logs and tracebacks: they hold people's data
     )
 

@@ -3,9 +3,15 @@
 A service raises one of these, or a subclass of its own with a title that clients can tell apart:
 
     AppError
-    ├── NotFound       404
-    ├── Conflict       409
-    └── Unavailable    503, with Retry-After
+    ├── BadRequest          400
+    ├── Unauthenticated     401, with WWW-Authenticate
+    ├── Forbidden           403
+    ├── NotFound            404
+    ├── Conflict            409
+    ├── PreconditionFailed  412
+    ├── Invalid             422
+    ├── TooManyRequests     429, with Retry-After
+    └── Unavailable         503, with Retry-After
 
 No answer repeats what the client sent or shows what happened inside; that belongs in the log.
 """
@@ -35,18 +41,26 @@ log = logging.getLogger(__name__)
 # The `type` of a problem is made from its title. Clients rely on it, so a published title does not change.
 TITLES = {
     400: "Bad request",
+    401: "Unauthenticated",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    412: "Precondition failed",
     413: "Content too large",
     422: "Validation failed",
+    429: "Too many requests",
     500: "Internal server error",
     503: "Service unavailable",
 }
 
+INVALID = "The request does not have the expected form."
+
 # SQLSTATEs, or how they begin, of a database that cannot serve now: connection lost, no resources left, shutting down
 # or statement cancelled, login refused, no such database, serialization, deadlock, lock timeout, standby only.
 OUTAGES = ("08", "53", "57", "28", "3D", "40001", "40P01", "55P03", "25006")
+# A row that another request has deleted (foreign key) or made (unique) since this one looked.
+OVERTAKEN = ("23503", "23505")
 UNSTORABLE = ("22021", "22P05")  # text with a NUL character, or in characters that the database does not have
 
 
@@ -56,10 +70,23 @@ class AppError(Exception):
     status: int
     title: str
     headers: Mapping[str, str] = {}
+    more: Mapping[str, object] = {}
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+
+class BadRequest(AppError):
+    status, title = 400, TITLES[400]
+
+
+class Unauthenticated(AppError):
+    status, title, headers = 401, TITLES[401], {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(AppError):
+    status, title = 403, TITLES[403]
 
 
 class NotFound(AppError):
@@ -68,6 +95,29 @@ class NotFound(AppError):
 
 class Conflict(AppError):
     status, title = 409, TITLES[409]
+
+
+class PreconditionFailed(AppError):
+    status, title = 412, TITLES[412]
+
+
+class Invalid(AppError):
+    """What only the service can judge about a field of the body."""
+
+    status, title = 422, TITLES[422]
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(INVALID)
+        self.message = message
+        self.more = {"errors": [{"location": ["body", field], "message": message, "type": "value_error"}]}
+
+
+class TooManyRequests(AppError):
+    status, title = 429, TITLES[429]
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class Unavailable(AppError):
@@ -112,15 +162,17 @@ def as_problem(error: Exception) -> ProblemResponse | None:
     """Return the answer to an error, or None when the error is a fault of our own."""
     match error:
         case AppError():
-            return ProblemResponse(error.status, error.detail, error.title, error.headers)
+            return ProblemResponse(error.status, error.detail, error.title, error.headers, **error.more)
         case HTTPException():
             detail = "" if error.detail == phrases.get(error.status_code) else str(error.detail)
             return ProblemResponse(error.status_code, detail, headers=error.headers)
         case RequestValidationError():
             invalid = [_invalid_input(entry) for entry in error.errors()[:20]]
-            return ProblemResponse(422, "The request does not have the expected form.", errors=invalid)
+            return ProblemResponse(422, INVALID, errors=invalid)
         case DBAPIError() if _unstorable(error):
             return ProblemResponse(422, "The request holds a value that cannot be stored.", errors=[])
+        case DBAPIError() if _sqlstate(error) in OVERTAKEN:
+            return ProblemResponse(409, "Another request has changed the same thing meanwhile.")
         case DBAPIError() if error.connection_invalidated or _sqlstate(error).startswith(OUTAGES):
             log.warning("database unavailable: %s", error.orig)
             return ProblemResponse(503, "The database is not available.", headers=Unavailable.headers)

@@ -42,10 +42,10 @@ async def test_trailing_slash(client: AsyncClient) -> None:
 
 async def test_wrong_method(client: AsyncClient) -> None:
     """A wrong method is answered with all that would do."""
-    answer = await client.put("/users")
+    answer = await client.put("/users/me")
 
     assert problem(answer)["type"] == "/problems/method-not-allowed"
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, PATCH"
 
 
 async def test_error_of_a_service(app: FastAPI, client: AsyncClient) -> None:
@@ -78,7 +78,7 @@ async def test_error_of_a_library(app: FastAPI, client: AsyncClient) -> None:
 async def test_invalid_input(client: AsyncClient) -> None:
     """The answer tells where the input is wrong and why, and does not repeat it."""
     body = {"email": "secret@", "name": "secret" * 99, "nickname": "secret", "secret key": 1}
-    answer = await client.post("/users", json=body)
+    answer = await client.post("/auth/sign-up", json=body)
 
     errors = {tuple(error["location"]): error["message"] for error in problem(answer)["errors"]}
     assert answer.status_code == 422
@@ -86,6 +86,7 @@ async def test_invalid_input(client: AsyncClient) -> None:
         ("body", "email"): "not a valid e-mail address",
         ("body", "name"): "String should have at most 200 characters",
         ("body", "nickname"): "Extra inputs are not permitted",
+        ("body", "password"): "Field required",
         ("body",): "Extra inputs are not permitted",
     }
     assert "secret" not in answer.text
@@ -93,7 +94,7 @@ async def test_invalid_input(client: AsyncClient) -> None:
 
 async def test_invalid_input_without_end(client: AsyncClient) -> None:
     """Thousands of mistakes do not make a large answer."""
-    answer = await client.post("/users", json={f"field{n}": n for n in range(10_000)})
+    answer = await client.post("/auth/sign-up", json={f"field{n}": n for n in range(10_000)})
 
     assert len(problem(answer)["errors"]) == 20
 
@@ -128,7 +129,7 @@ def no_garbage_collection() -> Iterator[None]:
 @pytest.mark.parametrize(("content", "status"), HOSTILE_JSON.values(), ids=HOSTILE_JSON)
 async def test_hostile_json(client: AsyncClient, content: bytes, status: int) -> None:
     """Whatever is sent as JSON, the fault is the client's."""
-    answer = await client.post("/users", content=content, headers=JSON)
+    answer = await client.post("/auth/sign-up", content=content, headers=JSON)
 
     assert problem(answer)["status"] == status
 
@@ -137,12 +138,16 @@ async def test_hostile_json(client: AsyncClient, content: bytes, status: int) ->
 async def test_wrong_content_type(client: AsyncClient, kind: str | None) -> None:
     """A body counts as JSON only when it says so."""
     headers = [(b"content-type", kind.encode())] if kind else []
-    answer = await client.post("/users", content=b'{"email": "ada@example.com", "name": "Ada"}', headers=headers)
+    answer = await client.post(
+        "/auth/sign-up",
+        content=b'{"email": "ada@example.com", "name": "Ada", "password": "four words are easy"}',
+        headers=headers,
+    )
 
     assert problem(answer)["status"] == 422
 
 
-@pytest.mark.parametrize("path", ["/users", "/nothing"])
+@pytest.mark.parametrize("path", ["/auth/sign-up", "/nothing"])
 async def test_body_too_large(client: AsyncClient, path: str) -> None:
     """A body that announces to be too large is refused before it is read."""
 
@@ -163,7 +168,7 @@ async def test_body_too_large_in_chunks(client: AsyncClient) -> None:
         while True:
             yield b" " * 65536
 
-    answer = await client.post("/users", content=endless(), headers=JSON)
+    answer = await client.post("/auth/sign-up", content=endless(), headers=JSON)
 
     assert problem(answer)["status"] == 413
 
@@ -232,7 +237,9 @@ async def test_no_personal_data_in_logs(client: AsyncClient, caplog: pytest.LogC
     """Failing statements are reported without their parameters."""
     caplog.set_level(logging.DEBUG)
     for _ in range(2):
-        await client.post("/users", json={"email": "secret@example.com", "name": "secret"})
+        await client.post(
+            "/auth/sign-up", json={"email": "secret@example.com", "name": "secret", "password": "secret secret secret"}
+        )
 
     assert "secret" not in caplog.text
 
@@ -246,4 +253,4 @@ async def test_openapi(app: FastAPI) -> None:
     errors = [r for o in operations for status, r in o["responses"].items() if not status.startswith("2")]
     assert {kind for response in errors for kind in response["content"]} == {"application/problem+json"}
     assert "HTTPValidationError" not in str(document)
-    assert {o["operationId"] for o in operations} >= {"create_user", "list_users", "get_user", "ready"}
+    assert {o["operationId"] for o in operations} >= {"sign_up", "login", "list_users", "get_user", "ready"}

@@ -1,41 +1,82 @@
-"""Users over HTTP."""
+"""Users over HTTP: oneself, and for administrators everybody."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import StringConstraints
 
 from app.database import Session
-from app.errors import problems
+from app.errors import NotFound, PreconditionFailed, problems
 from app.paging import Cursor, Limit, Page
 from app.users import service
-from app.users.models import User
-from app.users.schemas import UserChange, UserCreate, UserPage, UserRead
+from app.users.access import Administrator, Caller, CurrentUser, require
+from app.users.models import Role, User
+from app.users.schemas import UserAdministration, UserChange, UserPage, UserRead
 
-router = APIRouter(prefix="/users", tags=["users"], responses=problems(503))
+router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403, 503))
+
+Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^\P{Cc}*$"), Query()]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, response_model=UserRead, responses=problems(409))
-async def create_user(new: UserCreate, session: Session, request: Request, response: Response) -> User:
-    user = await service.create_user(session, new)
-    response.headers["Location"] = request.url_for("get_user", user_id=user.id).path
+def _expected_version(if_match: Annotated[str | None, Header(max_length=200)] = None) -> int | None:
+    """Return the version that the client has seen; None when it does not ask for that one."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip().strip('"')
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 10):
+        raise PreconditionFailed("If-Match holds no ETag of this user.")
+    return int(tag)
+
+
+ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
+
+
+def _tagged(response: Response, user: User | Caller) -> User | Caller:
+    response.headers["ETag"] = f'"{user.version}"'
     return user
 
 
+@router.get("/me", response_model=UserRead)
+async def get_me(caller: CurrentUser, response: Response) -> User | Caller:
+    return _tagged(response, caller)
+
+
+@router.patch("/me", response_model=UserRead, responses=problems(404, 412))
+async def change_me(
+    change: UserChange, version: ExpectedVersion, caller: CurrentUser, session: Session, response: Response
+) -> User | Caller:
+    return _tagged(response, await service.change_user(session, caller.id, change, version))
+
+
 @router.get("", response_model=UserPage)
-async def list_users(session: Session, limit: Limit = 20, cursor: Cursor | None = None) -> Page[User]:
-    return await service.list_users(session, limit, cursor)
+async def list_users(
+    _: Administrator, session: Session, limit: Limit = 20, cursor: Cursor | None = None, search: Search | None = None
+) -> Page[User]:
+    return await service.list_users(session, limit, cursor, search)
 
 
 @router.get("/{user_id}", response_model=UserRead, responses=problems(404))
-async def get_user(user_id: UUID, session: Session) -> User:
-    return await service.get_user(session, user_id)
+async def get_user(user_id: UUID, caller: CurrentUser, session: Session, response: Response) -> User | Caller:
+    _must_see(caller, user_id)
+    return _tagged(response, await service.get_user(session, user_id))
 
 
-@router.patch("/{user_id}", response_model=UserRead, responses=problems(404, 409))
-async def change_user(user_id: UUID, change: UserChange, session: Session) -> User:
-    return await service.change_user(session, user_id, change)
+@router.patch("/{user_id}", response_model=UserRead, responses=problems(404, 409, 412))
+async def administer_user(
+    user_id: UUID,
+    change: UserAdministration,
+    version: ExpectedVersion,
+    caller: CurrentUser,
+    session: Session,
+    response: Response,
+) -> User | Caller:
+    _must_see(caller, user_id)
+    require(Role.ADMIN)(caller)
+    return _tagged(response, await service.administer_user(session, caller, user_id, change, version))
 
 
-@router.delete("/{user_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(404))
-async def delete_user(user_id: UUID, session: Session) -> None:
-    await service.delete_user(session, user_id)
+def _must_see(caller: Caller, user_id: UUID) -> None:
+    # To all others a user whom they may not see does not exist.
+    if caller.id != user_id and not caller.is_admin:
+        raise NotFound("There is no such user.")

@@ -7,6 +7,8 @@ from uuid import UUID
 from email_validator import EmailNotValidError, validate_email
 from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.users.models import Role
+
 
 def _valid_email(value: str) -> str:
     try:
@@ -15,16 +17,17 @@ def _valid_email(value: str) -> str:
         raise ValueError("not a valid e-mail address") from None  # the library's message repeats the input
 
 
-Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_valid_email)]
+Email = Annotated[
+    str,
+    Field(max_length=254, examples=["ada@example.com"], json_schema_extra={"format": "email"}),
+    AfterValidator(_valid_email),
+]
 # No control characters: PostgreSQL cannot store NUL, and the others only serve to forge lines in logs and mails.
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^\P{Cc}+$")]
-
-
-class UserCreate(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    email: Email
-    name: Name
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^\P{Cc}+$"),
+    Field(examples=["Ada Lovelace"]),
+]
 
 
 class UserChange(BaseModel):
@@ -32,8 +35,14 @@ class UserChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Email | MISSING = MISSING
     name: Name | MISSING = MISSING
+
+
+class UserAdministration(UserChange):
+    """What an administrator may change of somebody else."""
+
+    role: Role | MISSING = MISSING
+    active: bool | MISSING = MISSING
 
 
 class UserRead(BaseModel):
@@ -42,6 +51,8 @@ class UserRead(BaseModel):
     id: UUID
     email: str
     name: str
+    role: Role
+    active: bool
     created_at: datetime
     updated_at: datetime
 

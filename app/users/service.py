@@ -5,15 +5,20 @@ from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+import structlog
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import clock
 from app.database import violates
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, PreconditionFailed
 from app.paging import Page, fetch_page
+from app.users.access import Caller
 from app.users.models import User
-from app.users.schemas import UserChange, UserCreate
+from app.users.schemas import UserAdministration, UserChange
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -22,10 +27,14 @@ class EmailTaken(Conflict):
     title = "Email taken"
 
 
-async def create_user(session: AsyncSession, new: UserCreate) -> User:
-    user = User(**new.model_dump())
+class OwnAccount(Conflict):
+    title = "Own account"
+
+
+async def create_user(session: AsyncSession, email: str, name: str) -> User:
+    user = User(email=email, name=name, sessions_since=clock.now())
     session.add(user)
-    with _unique_email():
+    with unique_email():
         await session.flush()
     return user
 
@@ -34,23 +43,50 @@ async def get_user(session: AsyncSession, user_id: UUID) -> User:
     return _found(await session.get(User, user_id))
 
 
-async def list_users(session: AsyncSession, limit: int, after: UUID | None) -> Page[User]:
-    """Oldest first."""
-    return await fetch_page(session, select(User), User.id, limit, after)
+async def list_users(session: AsyncSession, limit: int, after: UUID | None, search: str | None) -> Page[User]:
+    """Oldest first; `search` is a part of the e-mail address or the name."""
+    query = select(User)
+    if search:
+        query = query.where(
+            or_(User.email.icontains(search, autoescape=True), User.name.icontains(search, autoescape=True))
+        )
+    return await fetch_page(session, query, User.id, limit, after)
 
 
-async def change_user(session: AsyncSession, user_id: UUID, change: UserChange) -> User:
+async def change_user(session: AsyncSession, user_id: UUID, change: UserChange, version: int | None = None) -> User:
+    """Change the fields that are set, of this very version where one is given."""
     values = change.model_dump()
-    if not values:
-        return await get_user(session, user_id)
+    if values.get("active") is False:
+        values["sessions_since"] = clock.now()
     # Reading and writing in one statement leaves no moment in which somebody else could delete the row.
-    statement = update(User).where(User.id == user_id).values(values).returning(User)
-    with _unique_email():
-        return _found(await session.scalar(statement))
+    statement = update(User).where(User.id == user_id).returning(User)
+    if version is not None:
+        statement = statement.where(User.version == version)
+    changed = await session.scalar(statement.values(**values, version=User.version + 1)) if values else None
+    if changed is None:
+        user = await get_user(session, user_id)
+        if version not in (None, user.version):
+            raise PreconditionFailed("The user has been changed since you read it. Read it again.")
+        return user
+    return changed
 
 
-async def delete_user(session: AsyncSession, user_id: UUID) -> None:
-    _found(await session.scalar(delete(User).where(User.id == user_id).returning(User.id)))
+async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
+    await change_user(session, user_id, UserAdministration(active=False))
+
+
+async def administer_user(
+    session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, version: int | None
+) -> User:
+    """Change somebody else, as an administrator; so there is always one left who can undo it."""
+    values = change.model_dump()
+    if user_id == admin.id and ("role" in values or "active" in values):
+        raise OwnAccount("Another administrator has to change your role or deactivate you.")
+    user = await change_user(session, user_id, change, version)
+    for field in ("role", "active"):
+        if field in values:
+            log.info("user administered", by=str(admin.id), user_id=str(user_id), **{field: values[field]})
+    return user
 
 
 def _found(result: Result | None) -> Result:
@@ -60,7 +96,8 @@ def _found(result: Result | None) -> Result:
 
 
 @contextmanager
-def _unique_email() -> Iterator[None]:
+def unique_email() -> Iterator[None]:
+    """Turn the database's refusal of a second user with the same address into an answer."""
     # Asking first whether the address is free would still let two requests at once through.
     try:
         yield

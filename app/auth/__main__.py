@@ -1,0 +1,68 @@
+"""`python -m app.auth admin ada@example.com`: make an administrator, from a new or an existing user.
+
+The password is asked for, or read from standard input where that is no terminal. There is none by default.
+"""
+
+import argparse
+import asyncio
+import sys
+from getpass import getpass
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import func, update
+
+from app import clock
+from app.auth.models import Credential
+from app.auth.passwords import Passwords, check_password
+from app.config import Settings, load_settings
+from app.database import create_engine, create_sessions
+from app.errors import Invalid
+from app.users.models import Role, User
+from app.users.schemas import Email
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m app.auth", description="Manage accounts.")
+    commands = parser.add_subparsers(required=True)
+    admin = commands.add_parser("admin", help="make a user an administrator; a new user is asked for a password")
+    admin.add_argument("email")
+    email = parser.parse_args().email
+    try:
+        email = TypeAdapter[str](Email).validate_python(email)
+    except ValidationError:
+        sys.exit(f"{email} is not an e-mail address.")
+    print(asyncio.run(make_admin(email, load_settings())))  # noqa: T201 - the command's answer
+
+
+async def make_admin(email: str, settings: Settings) -> str:
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    promote = update(User).where(func.lower(User.email) == func.lower(email)).returning(User.id)
+    promote = promote.values(role=Role.ADMIN, active=True, version=User.version + 1)
+    try:
+        async with create_sessions(engine).begin() as session:
+            if await session.scalar(promote):
+                return f"{email} is an administrator now."
+            password_hash = await Passwords().hash(read_password(email, settings))
+            user = User(email=email, name=email.partition("@")[0], role=Role.ADMIN, sessions_since=clock.now())
+            session.add(user)
+            await session.flush()
+            session.add(Credential(user_id=user.id, password_hash=password_hash, changed_at=clock.now()))
+        return f"{email} is a new user, and an administrator."
+    finally:
+        await engine.dispose()
+
+
+def read_password(email: str, settings: Settings) -> str:
+    asks = sys.stdin.isatty()
+    password = getpass(f"Password for {email}: ") if asks else sys.stdin.readline().rstrip("\n")
+    try:
+        check_password(password, settings.password_min_length, email)
+    except Invalid as error:
+        sys.exit(f"The password is refused: {error.message}.")
+    if asks and getpass("Once more: ") != password:
+        sys.exit("The passwords differ. Nothing was done.")
+    return password
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Passwords: which are accepted, and how they are hashed without slowing down everybody else."""
+
+import asyncio
+import os
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+from unicodedata import normalize
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from app.config import NAME
+from app.errors import Invalid, Unavailable
+
+Result = TypeVar("Result")
+
+MAX_BYTES = 1024
+OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
+QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
+
+# The cheaper of OWASP's equivalent choices: 19 MiB and two passes. Old hashes are renewed at the next login.
+HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
+
+
+def check_password(password: str, min_length: int, *own: str) -> None:
+    """Raise `Invalid` for a password that is too short, too long, well known, or made of `own` words."""
+    if len(password) < min_length:
+        raise Invalid("password", f"at least {min_length} characters; any will do, a sentence is good")
+    folded = normalize("NFKC", password).casefold()
+    if folded in _well_known():
+        raise Invalid("password", "this is among the passwords that are tried first")
+    words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
+    for word in sorted(words, key=len, reverse=True):
+        folded = folded.replace(word, "")
+    if len(re.sub(r"\W", "", folded)) < OWN_REST and len(folded) < len(password):
+        raise Invalid("password", "your address, your name and ours are guessed first")
+
+
+@cache
+def _well_known() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 30,000 of them; takes a moment
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+class Passwords:
+    """Hashes in threads of its own, which leave a core to all other requests, and give way where they can."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "passwords", _give_way)
+        self._waiting = 0
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        return await self._run(lambda: HASHER.hash(_bytes(password)))
+
+    async def verify(self, password: str, known_hash: str | None) -> tuple[bool, str | None]:
+        """Return whether it fits, and a new hash where the old one is outdated. Without a hash it takes as long."""
+        fits, renewed = await self._run(lambda: HASHER.verify_and_update(_bytes(password), known_hash or _decoy()))
+        return (fits, renewed) if known_hash else (False, None)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._waiting >= QUEUE:
+            raise Unavailable("Too many people log in at this moment.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+
+def _give_way() -> None:
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # only there a thread has a priority
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def _bytes(password: str) -> bytes:
+    # The same character typed on two keyboards can be different code points.
+    return normalize("NFKC", password).encode()
+
+
+@cache
+def _decoy() -> str:
+    return HASHER.hash(os.urandom(16))

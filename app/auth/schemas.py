@@ -1,0 +1,105 @@
+"""What requests may contain, and what answers do."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.auth.passwords import MAX_BYTES
+from app.users.schemas import Email, Name
+
+
+def _storable(password: str) -> str:
+    if len(password.encode()) > MAX_BYTES:
+        raise ValueError(f"at most {MAX_BYTES} bytes")
+    return password
+
+
+# How short it may be is a setting, and checked where it is set.
+Password = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=MAX_BYTES, examples=["four words are easy"], json_schema_extra={"format": "password"}
+    ),
+    AfterValidator(_storable),
+]
+Token = Annotated[str, Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=["A" * 43])]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewAccount(Body):
+    email: Email
+    name: Name
+    password: Password
+
+
+class Confirmation(Body):
+    token: Token
+
+
+class Login(Body):
+    email: Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
+    password: Password
+    cookies: bool = False  # for browsers: the tokens come as cookies that scripts cannot read
+
+
+class Refresh(Body):
+    refresh_token: Token | None = None  # None: the one in the cookie
+
+
+class EmailAddress(Body):
+    email: Email
+
+
+class PasswordReset(Body):
+    token: Token
+    new_password: Password
+
+
+class PasswordChange(Body):
+    password: Password
+    new_password: Password
+
+
+class EmailChange(Body):
+    password: Password
+    new_email: Email
+
+
+class PasswordOnly(Body):
+    password: Password
+
+
+class Tokens(BaseModel):
+    """Both are left out where they come as cookies."""
+
+    access_token: str | None = None
+    refresh_token: str | None = None
+    token_type: str = "Bearer"  # noqa: S105 - a type, not a token
+    expires_in: int
+
+
+class Sent(BaseModel):
+    """The same whether or not there is such an account."""
+
+    detail: str = "If this can be done, a mail is on its way."
+
+
+class SessionRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    device: str
+    network: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(BaseModel):
+    items: list[SessionRead]

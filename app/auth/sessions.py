@@ -1,0 +1,184 @@
+"""Sessions: opened by a login, carried on by refresh tokens, recognised by access tokens, and ended.
+
+Both tokens are random and stored as SHA-256 only, and every request asks the database: a token that was ended, replaced
+or belongs to a deactivated user is refused at once, and there is no signing key to lose. A refresh token begins with
+the secret of its family, so one that was used before is told from one that never existed: it ends the session, because
+one of the two who have it has stolen it.
+"""
+
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
+from uuid import UUID
+
+import structlog
+from fastapi import Request
+from sqlalchemy import ColumnElement, Executable, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app import clock
+from app.auth.cookies import read_access_token
+from app.auth.models import LoginSession
+from app.auth.throttle import Sessions, network_of
+from app.config import Settings
+from app.errors import NotFound, Unauthenticated
+from app.users.access import COLUMNS, Caller
+from app.users.models import User
+
+log = structlog.get_logger(__name__)
+
+FAMILY_BYTES = 16
+DEVICE_LENGTH = 200
+
+
+class InvalidToken(Unauthenticated):
+    title, headers = "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+    def __init__(self) -> None:
+        super().__init__("The token is unknown, used up or expired.")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a login comes from."""
+
+    address: str
+    name: str
+
+    @property
+    def network(self) -> str:
+        return network_of(self.address)
+
+
+@dataclass(frozen=True)
+class NewTokens:
+    access: str
+    refresh: str
+    access_seconds: int
+    refresh_expires_at: datetime
+
+
+def new_token(size: int = 32) -> str:
+    return secrets.token_urlsafe(size)
+
+
+def digest(secret: str | bytes) -> bytes:
+    """Return what is stored of a random secret; it needs no slow hash, because nobody can guess it."""
+    return sha256(secret.encode() if isinstance(secret, str) else secret).digest()
+
+
+def device_of(request: Request) -> Device:
+    agent = request.headers.get("user-agent", "")[:DEVICE_LENGTH]
+    return Device(request.scope["state"]["address"], "".join(c for c in agent if c.isprintable()))
+
+
+def open_session(session: AsyncSession, user_id: UUID, device: Device, settings: Settings) -> NewTokens:
+    now, family = clock.now(), secrets.token_bytes(FAMILY_BYTES)
+    login = LoginSession(
+        user_id=user_id,
+        family_hash=digest(family),
+        created_at=now,
+        expires_at=now + timedelta(days=settings.session_days),
+        device=device.name,
+        network=device.network,
+    )
+    session.add(login)
+    return _issue(login, family, settings)
+
+
+def _issue(login: LoginSession, family: bytes, settings: Settings) -> NewTokens:
+    now, access, secret = clock.now(), new_token(), secrets.token_bytes(32)
+    login.access_hash, login.refresh_hash = digest(access), digest(secret)
+    login.last_used_at = now
+    login.access_expires_at = min(now + timedelta(minutes=settings.access_minutes), login.expires_at)
+    login.idle_expires_at = min(now + timedelta(days=settings.session_idle_days), login.expires_at)
+    seconds = int((login.access_expires_at - now).total_seconds())
+    return NewTokens(access, urlsafe_b64encode(family + secret).decode(), seconds, login.idle_expires_at)
+
+
+def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        LoginSession.ended_at.is_(None),
+        LoginSession.idle_expires_at > now,
+        LoginSession.expires_at > now,
+        LoginSession.created_at >= User.sessions_since,
+        User.active.is_(True),
+    )
+
+
+async def refresh(sessions: Sessions, token: str, settings: Settings) -> NewTokens:
+    """Exchange a refresh token for new tokens. It commits by itself: a session ended by reuse must stay ended."""
+    now = clock.now()
+    try:
+        raw = urlsafe_b64decode(token.encode())
+    except ValueError:
+        raise InvalidToken from None
+    family, secret = raw[:FAMILY_BYTES], raw[FAMILY_BYTES:]
+    of_family = select(LoginSession).join(User, User.id == LoginSession.user_id)
+    of_family = of_family.where(LoginSession.family_hash == digest(family), *_alive(now)).with_for_update(
+        of=LoginSession
+    )
+    async with sessions.begin() as session:
+        login = await session.scalar(of_family)
+        if login and compare_digest(login.refresh_hash, digest(secret)):
+            return _issue(login, family, settings)
+        if login:
+            login.ended_at = now
+            log.warning("refresh token reused", user_id=str(login.user_id), session_id=str(login.id))
+    raise InvalidToken
+
+
+async def identify(request: Request) -> Caller | None:
+    """Return who sends the request; None without a token. One round trip to the database, and no transaction."""
+    token = read_access_token(request)
+    if token is None:
+        return None
+    now = clock.now()
+    query = select(*COLUMNS, LoginSession.id).join(User, User.id == LoginSession.user_id)
+    query = query.where(LoginSession.access_hash == digest(token), LoginSession.access_expires_at > now, *_alive(now))
+    try:
+        row = await _first(request.app.state.reads, query)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        # The server has closed it since its last use. The pool has now dropped all of them, so this saves a question
+        # to the server before each use.
+        row = await _first(request.app.state.reads, query)
+    if row is None:
+        raise InvalidToken
+    return Caller(*row)
+
+
+async def _first(engine: AsyncEngine, query: Executable) -> Sequence[Any] | None:
+    async with engine.connect() as connection:
+        return (await connection.execute(query)).first()
+
+
+async def list_sessions(session: AsyncSession, user_id: UUID) -> Sequence[LoginSession]:
+    """Return those that are not over, the last used first."""
+    own = select(LoginSession).join(User, User.id == LoginSession.user_id).where(LoginSession.user_id == user_id)
+    query = own.where(*_alive(clock.now())).order_by(LoginSession.last_used_at.desc()).limit(100)
+    return (await session.scalars(query)).all()
+
+
+async def end_session(session: AsyncSession, user_id: UUID, session_id: UUID) -> None:
+    own = LoginSession.user_id == user_id, LoginSession.id == session_id, LoginSession.ended_at.is_(None)
+    statement = update(LoginSession).where(*own).values(ended_at=clock.now()).returning(LoginSession.id)
+    if await session.scalar(statement) is None:
+        raise NotFound("There is no such session.")
+    log.info("session ended", user_id=str(user_id), session_id=str(session_id))
+
+
+async def end_sessions(session: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> None:
+    """End all sessions of a user, except one."""
+    ended = update(LoginSession).where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None))
+    if but:
+        ended = ended.where(LoginSession.id != but)
+    await session.execute(ended.values(ended_at=clock.now()))
+    log.info("sessions ended", user_id=str(user_id), but=str(but) if but else None)

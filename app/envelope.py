@@ -1,0 +1,101 @@
+"""What surrounds every request: its id, its sender's address, the headers of every answer, and its line in the log."""
+
+import re
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+log = structlog.get_logger("app.requests")
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+UNKNOWN_ADDRESS = ip_address("0.0.0.0")  # noqa: S104 - of a client without one: a Unix socket
+LOOPBACK = ip_address("127.0.0.1")
+SECURITY_HEADERS = {
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+# The interactive documentation loads its page from a CDN.
+DOCS_POLICY = (
+    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
+    "img-src 'self' data: https://fastapi.tiangolo.com; "
+    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
+)
+DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
+
+
+class Envelope:
+    """ASGI middleware around all others, so that no answer leaves without it, errors included."""
+
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
+        self.app = app
+        self.trusted_proxies = trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
+        address = str(self._sender(scope, headers))
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, address=address)
+        status, began = 500, time.perf_counter()
+
+        async def send_sealed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answer = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    answer.setdefault(name, value)
+                if scope["path"] in DOCS:
+                    answer["Content-Security-Policy"] = DOCS_POLICY
+                answer["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id, ip=address):
+            try:
+                await self.app(scope, receive, send_sealed)
+            finally:
+                self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route and not the path: what a client put into a path may be anything.
+        route = getattr(scope.get("route"), "path", None)
+        more = {"user_id": str(scope["state"]["user_id"])} if "user_id" in scope["state"] else {}
+        log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1), **more)
+
+    def _sender(self, scope: Scope, headers: Headers) -> Address:
+        """Return the address of the last hop that is not a proxy of ours."""
+        peer = _address(scope["client"][0]) if scope.get("client") else UNKNOWN_ADDRESS
+        hops = [_address(hop) for line in headers.getlist("x-forwarded-for") for hop in line.split(",")]
+        if hops and hops[-1] == peer:
+            # uvicorn believes the header from this machine, unless told otherwise, and has put it in the peer's place.
+            peer = LOOPBACK
+        while self._trusts(peer) and hops:
+            peer = hops.pop()
+        return peer
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self.trusted_proxies)
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.strip().rpartition(":")
+    bare = host.strip("[]") if colon and port.isdigit() and (host.endswith("]") or ":" not in host) else text
+    try:
+        address = ip_address(bare.strip(" []"))
+    except ValueError:
+        return UNKNOWN_ADDRESS
+    return getattr(address, "ipv4_mapped", None) or address

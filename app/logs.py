@@ -1,0 +1,53 @@
+"""Logs: JSON lines in production, readable ones in development, whoever writes them.
+
+`structlog.get_logger().info("login", user_id=…)` for events; the request's id and address are added to each. No line
+holds an e-mail address, a token or a password, so none of them is ever given to a logger.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import Processor
+
+# Both see every line: those of structlog, and those of libraries that use Python's own logging.
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure(environment: Literal["development", "production"]) -> None:
+    """Send all logs to standard error, one line each."""
+    structlog.configure(
+        [structlog.stdlib.filter_by_level, *SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # tests, and whoever imports this first, may configure again
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*SHARED, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(environment)],
+        )
+    )
+    handler.set_name("app")
+    root = logging.getLogger()
+    root.handlers = [handler, *(other for other in root.handlers if other.get_name() != "app")]
+    root.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.access").disabled = True  # the envelope writes a line for each request, ids included
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+
+
+def _rendering(environment: Literal["development", "production"]) -> list[Processor]:
+    if environment == "production":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    # Values are shown as Python writes them, so that a line break in one cannot begin a line of its own.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

@@ -1,0 +1,71 @@
+"""Who sends a request, and what for each role is allowed: `CurrentUser` and `Administrator` in a route's parameters.
+
+How a request proves who sends it is not known here: `app/auth` puts its `identify` into `app.state.identify`. Where
+nothing does, nobody is anybody.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from app.errors import Forbidden, Unauthenticated
+from app.users.models import Role, User
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user who sends the request, as the database knows them at this moment."""
+
+    id: UUID
+    email: str
+    name: str
+    role: Role
+    active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    session_id: UUID
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+# What an implementation of `identify` reads of the user, in the order of the fields above.
+COLUMNS = (User.id, User.email, User.name, User.role, User.active, User.version, User.created_at, User.updated_at)
+
+Identify = Callable[[Request], Awaitable[Caller | None]]
+
+
+async def _nobody(_: Request) -> None:
+    return None
+
+
+async def current_user(request: Request) -> Caller:
+    identify: Identify = getattr(request.app.state, "identify", _nobody)
+    caller = await identify(request)
+    if caller is None:
+        raise Unauthenticated("Log in first.")
+    request.scope["state"]["user_id"] = caller.id
+    return caller
+
+
+CurrentUser = Annotated[Caller, Depends(current_user)]
+
+
+def require(role: Role) -> Callable[[Caller], Caller]:
+    """Return a dependency that lets only this role pass. Finer permissions go here."""
+
+    def check(caller: CurrentUser) -> Caller:
+        if caller.role is not role:
+            raise Forbidden(f"Only for the role {role.value}.")
+        return caller
+
+    return check
+
+
+Administrator = Annotated[Caller, Depends(require(Role.ADMIN))]

@@ -1,0 +1,275 @@
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from people import PASSWORD, join, log_in, read_mails, read_token
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.users.models import Role, User
+
+ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+OTHER = "another four words"
+
+
+def move_clock(monkeypatch: pytest.MonkeyPatch, **by: float) -> None:
+    now: datetime = clock.now() + timedelta(**by)
+    monkeypatch.setattr("app.clock.now", lambda: now)
+
+
+async def test_sign_up_does_not_tell_whether_the_address_is_known(app: FastAPI, client: AsyncClient) -> None:
+    """Status and body are the same; only the owner of the address learns it, by mail."""
+    new = await client.post("/auth/sign-up", json=ADA)
+    first = await read_mails(app, ADA["email"])
+    await join(app, client)
+
+    known = await client.post("/auth/sign-up", json=ADA | {"email": "ADA@example.com"})
+
+    assert (new.status_code, new.json()) == (known.status_code, known.json())
+    assert "#token=" in first[-1].body
+    assert "#token=" not in (await read_mails(app, "ADA@example.com"))[-1].body
+
+
+async def test_twenty_confirmations_at_once_make_one_user(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    await client.post("/auth/sign-up", json=ADA)
+    token = await read_token(app, ADA["email"])
+
+    answers = await asyncio.gather(*(client.post("/auth/confirm-sign-up", json={"token": token}) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 19
+    assert await session.scalar(select(func.count()).select_from(User)) == 1
+
+
+async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client: AsyncClient) -> None:
+    key = {"idempotency-key": "one"}
+    answers = [await client.post("/auth/sign-up", json=ADA, headers=key) for _ in range(2)]
+    other = await client.post("/auth/sign-up", json=ADA | {"name": "Eve"}, headers=key)
+
+    assert [answer.status_code for answer in (*answers, other)] == [202, 202, 422]
+    assert len(await read_mails(app, ADA["email"])) == 1
+
+
+@pytest.mark.parametrize("password", ["x" * 14, "é" * 600, "adaada@example.comada", "starter-fastapi-project!"])
+async def test_passwords_that_are_refused(client: AsyncClient, password: str) -> None:
+    """Too short, too long, or made of what everybody knows."""
+    answer = await client.post("/auth/sign-up", json=ADA | {"password": password})
+
+    assert answer.status_code == 422
+    assert password not in answer.text
+
+
+@pytest.mark.parametrize("password", ["qzvkwmtrplxhjdn", "пароль из слов"[:14] + "!", "x7" * 32])
+async def test_passwords_need_no_composition(client: AsyncClient, password: str) -> None:
+    assert (await client.post("/auth/sign-up", json=ADA | {"password": password})).status_code == 202
+
+
+async def test_login_tells_the_same_for_unknown_and_wrong(app: FastAPI, client: AsyncClient) -> None:
+    await join(app, client)
+    bodies = ({"email": "ada@example.com", "password": OTHER}, {"email": "eve@example.com", "password": OTHER})
+    wrong, unknown = [await client.post("/auth/login", json=body) for body in bodies]
+
+    assert (wrong.status_code, wrong.text) == (unknown.status_code, unknown.text)
+    assert wrong.status_code == 401
+
+
+async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    second = (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).json()
+
+    reuse = await client.post("/auth/refresh", json={"refresh_token": ada.refresh})
+    after = await client.post("/auth/refresh", json={"refresh_token": second["refresh_token"]})
+    ada.access = second["access_token"]
+
+    assert [reuse.status_code, after.status_code] == [401, 401]
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+
+
+async def test_ten_refreshes_at_once_give_one_pair_of_tokens(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    body = {"refresh_token": ada.refresh}
+
+    answers = await asyncio.gather(*(client.post("/auth/refresh", json=body) for _ in range(10)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
+
+
+async def test_access_ends_after_fifteen_minutes(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await join(app, client)
+    assert (await ada.send("GET", "/users/me")).status_code == 200
+    move_clock(monkeypatch, minutes=15)
+
+    answer = await ada.send("GET", "/users/me")
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+async def test_a_session_ends_after_thirty_days_however_it_is_used(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, statuses = (await join(app, client)).refresh, []
+    for _ in range(6):
+        move_clock(monkeypatch, days=6)
+        answer = await client.post("/auth/refresh", json={"refresh_token": token})
+        statuses.append(answer.status_code)
+        token = answer.json().get("refresh_token", token)
+
+    assert statuses == [200, 200, 200, 200, 401, 401]
+
+
+async def test_a_session_ends_when_it_is_idle_for_a_week(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await join(app, client)
+    move_clock(monkeypatch, days=7)
+
+    assert (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).status_code == 401
+
+
+async def test_logout_ends_both_tokens(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    assert (await ada.send("POST", "/auth/logout")).status_code == 204
+
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+    assert (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).status_code == 401
+
+
+async def test_sessions_are_listed_and_ended(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    eve = await join(app, client, "eve@example.com")
+    await log_in(client, ada.email)
+    items = (await ada.send("GET", "/auth/sessions")).json()["items"]
+    other = next(item["id"] for item in items if not item["current"])
+
+    assert [(await who.send("DELETE", f"/auth/sessions/{other}")).status_code for who in (eve, ada, ada)] == [
+        404,
+        204,
+        404,
+    ]
+    assert len((await ada.send("GET", "/auth/sessions")).json()["items"]) == 1
+
+
+async def test_a_changed_password_ends_all_other_sessions(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    other = await log_in(client, ada.email)
+
+    wrong = await ada.send("POST", "/auth/change-password", json={"password": OTHER, "new_password": OTHER})
+    right = await ada.send("POST", "/auth/change-password", json={"password": PASSWORD, "new_password": OTHER})
+
+    assert [wrong.status_code, right.status_code] == [403, 204]
+    assert (await ada.send("GET", "/users/me")).status_code == 200
+    assert (await client.post("/auth/refresh", json={"refresh_token": other["refresh_token"]})).status_code == 401
+    await log_in(client, ada.email, OTHER)
+
+
+async def test_a_reset_works_once_and_ends_all_sessions(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    body = {"token": await read_token(app, ada.email), "new_password": OTHER}
+
+    answers = [await client.post("/auth/reset-password", json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+    await log_in(client, ada.email, OTHER)
+
+
+async def test_a_reset_link_is_void_after_the_password_changed_or_half_an_hour(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await join(app, client)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    first = await read_token(app, ada.email)
+    await ada.send("POST", "/auth/change-password", json={"password": PASSWORD, "new_password": OTHER})
+    await read_mails(app, ada.email)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    second = await read_token(app, ada.email)
+    move_clock(monkeypatch, minutes=30)
+
+    for token in (first, second):
+        answer = await client.post("/auth/reset-password", json={"token": token, "new_password": OTHER})
+        assert answer.status_code == 400
+
+
+async def test_forgot_password_does_not_tell(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    emails = (ada.email, "eve@example.com")
+    known, unknown = [await client.post("/auth/forgot-password", json={"email": email}) for email in emails]
+
+    assert (known.status_code, known.text) == (unknown.status_code, unknown.text)
+
+
+async def test_a_new_address_is_confirmed_before_it_counts(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    body = {"password": PASSWORD, "new_email": "countess@example.com"}
+    assert (await ada.send("POST", "/auth/change-email", json=body | {"password": OTHER})).status_code == 403
+    assert (await ada.send("POST", "/auth/change-email", json=body)).status_code == 202
+    assert (await ada.send("GET", "/users/me")).json()["email"] == ada.email
+
+    answer = await client.post("/auth/confirm-email", json={"token": await read_token(app, "countess@example.com")})
+
+    assert answer.status_code == 204
+    assert (await ada.send("GET", "/users/me")).json()["email"] == "countess@example.com"
+
+
+async def test_failures_lock_out_the_guesser_and_nobody_else(app: FastAPI, client: AsyncClient) -> None:
+    """The limit is per account and network: another account is not affected."""
+    await join(app, client)
+    eve = await join(app, client, "eve@example.com")
+    wrong = {"email": "ada@example.com", "password": OTHER}
+
+    headers = [{"x-forwarded-for": f"192.0.2.{n}"} for n in range(30)]
+    answers = [await client.post("/auth/login", json=wrong, headers=spoofed) for spoofed in headers]
+
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 20
+    assert int(answers[-1].headers["retry-after"]) > 0
+    await log_in(client, eve.email)
+
+
+async def test_simultaneous_guesses_are_all_counted(app: FastAPI, client: AsyncClient) -> None:
+    wrong = {"email": "ada@example.com", "password": OTHER}
+
+    answers = await asyncio.gather(*(client.post("/auth/login", json=wrong) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [401] * 10 + [429] * 10
+
+
+async def test_a_deactivated_user_is_out_at_once_and_deleting_is_for_good(app: FastAPI, client: AsyncClient) -> None:
+    ada, eve = await join(app, client), await join(app, client, "eve@example.com")
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+
+    assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": False})).status_code == 200
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+    assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": True})).status_code == 200
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+    assert (await eve.send("POST", "/auth/delete-account", json={"password": PASSWORD})).status_code == 204
+    assert (await root.send("GET", f"/users/{eve.id}")).status_code == 404
+
+
+async def test_cookies_need_the_csrf_header(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    answer = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD, "cookies": True})
+    access = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("__Host-access="))
+    assert all(word in access.lower() for word in ("httponly", "secure", "samesite=lax"))
+    assert "access_token" not in answer.json()
+    cookie = {"cookie": access.partition(";")[0]}
+    client.cookies.clear()
+
+    assert (await client.get("/users/me", headers=cookie)).status_code == 200
+    assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie)).status_code == 403
+    assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie | {"x-csrf": "1"})).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "x", "eyJhbGciOiJub25lIn0.e30.", "é", "A" * 9999])
+async def test_forged_tokens(client: AsyncClient, token: str) -> None:
+    answer = await client.get("/users/me", headers=[(b"authorization", f"Bearer {token}".encode())])
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"]
