@@ -23,8 +23,8 @@ export HANDRAIL_SCRATCH_URL := $(value SCRATCH_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock bench build clean \
-	check-format check-lint check-types check-imports check-dependencies check-lock check-docs
+.PHONY: help install run admin test check format lock bench build clean \
+	check-format check-lint check-types check-imports check-dependencies check-lock check-schema check-docs
 
 ##@ Every day
 
@@ -33,12 +33,15 @@ install: $(STAMP) ## Set up .venv from requirements.lock; does nothing when it i
 run: $(STAMP) ## PostgreSQL, migrations, then the service on http://127.0.0.1:8000 (PORT=8001)
 	@$(BIN)/handrail dev $(if $(PORT),--port $(PORT))
 
+admin: $(STAMP) ## Make an administrator: make admin EMAIL=ada@example.com
+	@DATABASE_URL="$${DATABASE_URL:-$$($(BIN)/handrail db url)}" $(BIN)/python -m app.auth admin "$(EMAIL)"
+
 test: $(STAMP) ## All tests on a throwaway PostgreSQL, or on SCRATCH_URL=postgresql://... (ARGS="-k users")
 	@$(BIN)/python -m pytest -n auto --dist worksteal --cov=app $(HANDRAIL_HERE:%=--cov=%/src) $(ARGS)
 
 ##@ Before a commit
 
-check: check-format check-lint check-types check-imports check-dependencies check-lock check-docs ## Format, lint, types, import contracts, dependencies, lockfile, docs
+check: check-format check-lint check-types check-imports check-dependencies check-lock check-schema check-docs ## Format, lint, types, import contracts, dependencies, lockfile, schema.sql, docs
 	@echo "All checks passed."
 
 format: $(STAMP) ## Format the code, and mend what the linter can mend by itself
@@ -105,6 +108,11 @@ endif
 check-lock: $(STAMP)
 	@echo "== Lockfile"
 	@$(BIN)/python .ci/check_lock.py
+
+# On a throwaway PostgreSQL, which is started for it.
+check-schema: $(STAMP)
+	@echo "== alembic/schema.sql"
+	@$(BIN)/handrail schema --check
 
 check-docs: $(STAMP)
 	@echo "== Documentation"

@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [commands|start] [--quick] [--format json]`."""
+"""The one command: `python -m bench [autogenerate|commands|start] [--quick] [--format json]`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from handrail.errors import HandrailError
 
-from bench import commands, report, start
+from bench import autogenerate, commands, report, start
 from bench.measure import BenchError
 
 DATABASE_HINT = (
@@ -31,10 +31,10 @@ def main() -> int:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project next to its peers.")
-    parser.add_argument("benchmark", nargs="?", choices=["all", "commands", "start"], default="all")
+    parser.add_argument("benchmark", nargs="?", choices=["all", "autogenerate", "commands", "start"], default="all")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
     parser.add_argument("--format", choices=["text", "json"], default="text", help="how to print it")
-    parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of 10 and 1000")
+    parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of the usual ones")
     parser.add_argument("--rounds", type=int, help="how often everything is measured after the warm-up")
     return parser.parse_args()
 
@@ -47,6 +47,12 @@ def print_results(options: argparse.Namespace) -> None:
         comparisons = commands.compare_commands(tuple(options.models or sizes), rounds)
         texts.append(report.commands_table(comparisons))
         values["commands"] = report.commands_json(comparisons)
+    if options.benchmark in ("all", "autogenerate"):
+        models = options.models or (autogenerate.QUICK_SIZES if options.quick else autogenerate.SIZES)
+        rounds = options.rounds or (autogenerate.QUICK_ROUNDS if options.quick else autogenerate.ROUNDS)
+        scenarios = autogenerate.measure_autogenerate(tuple(models), rounds, quick=options.quick)
+        texts.append(report.autogenerate_table(scenarios))
+        values["autogenerate"] = report.autogenerate_json(scenarios)
     if options.benchmark in ("all", "start"):
         starts = start.measure_starts(options.rounds or (start.QUICK_ROUNDS if options.quick else start.ROUNDS))
         texts.append(report.start_table(starts))

@@ -3,7 +3,9 @@
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from bench.measure import BenchError, Command, run
@@ -64,6 +66,37 @@ def downgrade() -> None:
     pass
 '''
 
+CREATING_REVISION = """
+from pathlib import Path
+
+from alembic import op
+
+revision: str = "0001"
+down_revision: str | None = None
+
+
+def upgrade() -> None:
+    for statement in Path(__file__).parents[1].joinpath("tables.sql").read_text(encoding="utf-8").split(";;"):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    pass
+"""
+
+# Prints the DDL of all models.
+PRINT_DDL = """
+from shop.models import Base
+from sqlalchemy import create_mock_engine
+
+statements = []
+engine = create_mock_engine(
+    "postgresql+asyncpg://", lambda element, *_, **__: statements.append(str(element.compile(dialect=engine.dialect)))
+)
+Base.metadata.create_all(engine, checkfirst=False)
+print(";;".join(statements))
+"""
+
 PYPROJECT = """
 [tool.handrail]
 metadata = "shop.base:Base"
@@ -78,16 +111,23 @@ class AlembicProject:
     variables: dict[str, str]
 
     def alembic(self, arguments: Sequence[str]) -> Command:
-        return Command([sys.executable, "-m", "alembic", *arguments], self.folder, self.variables)
+        return self.python(["-m", "alembic", *arguments])
+
+    def handrail(self, arguments: Sequence[str]) -> Command:
+        return Command([str(Path(sys.executable).with_name("handrail")), *arguments], self.folder, self.variables)
+
+    def python(self, arguments: Sequence[str]) -> Command:
+        return Command([sys.executable, *arguments], self.folder, self.variables)
 
 
-def stock_project(folder: Path, tables: int, database_url: str) -> AlembicProject:
+def stock_project(folder: Path, tables: int, database_url: str, *options: str) -> AlembicProject:
     """Let `alembic init -t async` make a project, and edit it as every tutorial says: models, URL, schema.
 
     Args:
         folder: Will be created.
         tables: How many models it gets.
         database_url: `postgresql://…`, as libpq takes it.
+        options: More arguments for `context.configure`.
     """
     write_models(folder, tables)
     project = AlembicProject(folder, {})
@@ -103,20 +143,53 @@ def stock_project(folder: Path, tables: int, database_url: str) -> AlembicProjec
         folder / "alembic/env.py",
         "connection=connection, target_metadata=target_metadata",
         "connection=connection, target_metadata=target_metadata, include_schemas=True, "
-        f'version_table_schema="{SCHEMA}"',
+        + ", ".join([f'version_table_schema="{SCHEMA}"', *options]),
     )
     write(folder / "alembic/versions/0001_initial.py", REVISION)
     return project
 
 
-def handrail_project(folder: Path, tables: int, database_url: str) -> AlembicProject:
+def handrail_project(folder: Path, tables: int, database_url: str, scratch_url: str = "") -> AlembicProject:
     """Make the same project with this repository's `alembic.ini` and `alembic/`, in which nothing is edited."""
     write_models(folder, tables)
     write(folder / "pyproject.toml", PYPROJECT)
     write(folder / "alembic/versions/0001_initial.py", REVISION)
     for name in ("alembic.ini", "alembic/env.py", "alembic/script.py.mako"):
         shutil.copy(ROOT / name, folder / name)
-    return AlembicProject(folder, {"DATABASE_URL": database_url})
+    return AlembicProject(folder, {"DATABASE_URL": database_url, "HANDRAIL_SCRATCH_URL": scratch_url})
+
+
+def write_tables_revision(project: AlembicProject) -> None:
+    """Let the first revision create the tables of all models, whatever becomes of these later."""
+    _, statements = run(project.python(["-c", PRINT_DDL]))
+    write(project.folder / "alembic/tables.sql", statements)
+    write(project.folder / "alembic/versions/0001_initial.py", CREATING_REVISION)
+
+
+def write_chain(project: AlembicProject, length: int) -> None:
+    """Put revisions that do nothing on top of the first, until there are as many."""
+    for number in range(2, length + 1):
+        revision = REVISION.replace('"0001"', f'"{number:04}"').replace("str | None = None", f'str = "{number - 1:04}"')
+        write(project.folder / f"alembic/versions/{number:04}_nothing.py", revision)
+
+
+@contextmanager
+def add_column(project: AlembicProject, name: str) -> Iterator[None]:
+    """Give one model one more column, for the time being."""
+    path = project.folder / f"shop/models/part{MODULES // 2}.py"
+    original = path.read_text(encoding="utf-8")
+    column = f"    {name}: Mapped[str | None] = mapped_column(String(20))\n"
+    try:
+        write_module(path, original.replace("    name:", f"{column}    name:", 1))
+        yield
+    finally:
+        write_module(path, original)
+
+
+def write_module(path: Path, content: str) -> None:
+    """Write a module anew: Python would take its compiled file for current if size and second were the same."""
+    write(path, content)
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def write_models(folder: Path, tables: int) -> None:

@@ -2,10 +2,11 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from statistics import median
 
+from bench.autogenerate import STOCK, Scenario
 from bench.commands import Comparison
 from bench.measure import Cost
 from bench.start import Start
@@ -61,6 +62,54 @@ def commands_json(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
             "goal": comparison.goal,
         }
         for comparison in comparisons
+    ]
+
+
+def autogenerate_table(scenarios: Sequence[Scenario]) -> str:
+    """Return a line for each of our sides next to each of stock's; CPU of whole commands, and beyond the import."""
+    header = ("models", "alembic …", "ours", "stock", "import", "CPU stock", "ours", "ratio", "beyond import", "goal")
+    rows = [row for scenario in scenarios for row in scenario_rows(scenario)]
+    return "\n".join(
+        [
+            aligned([header, *rows]),
+            "",
+            "Medians in milliseconds. `import`: of the models in a process of their own; `beyond import`: the ratio",
+            "without that. The goal is for the ratio where nothing changed, otherwise for the one beyond the import.",
+        ]
+    )
+
+
+def scenario_rows(scenario: Scenario) -> Iterator[tuple[str, ...]]:
+    what = f"{scenario.what}{', ' * bool(scenario.about)}{scenario.about}"
+    imported = "import" in scenario.costs
+    for side in (side for side in scenario.costs if side not in (*STOCK, "import", "import, no gc")):
+        for peer in STOCK:
+            ours, stock = scenario.cpu(side), scenario.cpu(peer)
+            net = scenario.cpu(side, beyond_import=True) / scenario.cpu(peer, beyond_import=True) if imported else None
+            goal = scenario.goal(side, peer)
+            yield (
+                f"{scenario.tables:,}",
+                what,
+                side,
+                peer,
+                f"{scenario.cpu('import') * 1000:.0f}" if imported else "",
+                f"{stock * 1000:.0f}",
+                f"{ours * 1000:.0f}",
+                f"{ours / stock:.2f}",
+                "" if net is None else f"{net:.2f}",
+                "" if goal is None else f"<= {goal:.2f}",
+            )
+
+
+def autogenerate_json(scenarios: Sequence[Scenario]) -> list[dict[str, object]]:
+    return [
+        {
+            "tables": scenario.tables,
+            "command": scenario.what,
+            "about": scenario.about,
+            "costs": {side: milliseconds(costs) for side, costs in scenario.costs.items()},
+        }
+        for scenario in scenarios
     ]
 
 
