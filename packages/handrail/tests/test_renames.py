@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -264,6 +265,9 @@ def on_terminal(project: SmallProject, answer: bytes, *arguments: str) -> str:
     seen = b""
     typed = False
     while True:
+        # Ctrl-C in the moment between the question and the wait for its answer is only noticed with the next key.
+        if typed and answer == b"\x03" and not select.select([terminal], [], [], 1)[0]:
+            os.write(terminal, answer)
         try:
             chunk = os.read(terminal, 4096)
         except OSError:  # Linux's end of a terminal
