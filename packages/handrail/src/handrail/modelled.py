@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
+from handrail.catalog.ddl.spelling import qualified
 from handrail.catalog.objects import Attributes, Catalog, Kind, Name
-from handrail.connection import quoted
 
 # SQLAlchemy's tables cannot say these, so a history that does keeps its word unless the models' own DDL says otherwise.
 UNSAID: Mapping[Kind, frozenset[str]] = {
@@ -52,7 +52,7 @@ def modelled(
             case Kind.COLUMN | Kind.CONSTRAINT | Kind.INDEX:
                 return name.owner not in going and name.owner not in tables
             case Kind.ENUM | Kind.DOMAIN:
-                return f"{quoted(name.schema)}.{quoted(name.name)}" not in types
+                return qualified(name.schema, name.name) not in types
             case Kind.SEQUENCE:
                 owner = attributes.get("owned_by")
                 return owner is None or Name(Kind.TABLE, owner[0], "", owner[1]) not in tables | going
@@ -93,24 +93,10 @@ def is_partition(attributes: Attributes, tables: Collection[Name]) -> bool:
 def _types_of_columns(catalog: Catalog, tables: Collection[Name]) -> set[str]:
     """Return the types that columns of these tables have, as PostgreSQL writes them, arrays without brackets."""
     return {
-        _always_quoted(str(attributes["type"]).removesuffix("[]"))
+        str(attributes["type"]).removesuffix("[]")
         for name, attributes in catalog.of_kind(Kind.COLUMN)
         if name.owner in tables
     }
-
-
-def _always_quoted(type_: str) -> str:
-    """Return a type's name in the spelling of `quoted`; PostgreSQL uses quotes only where they are needed."""
-    parts, rest = [], type_
-    while rest:
-        if rest.startswith('"'):
-            end = rest.replace('""', "__").index('"', 1)
-            part, rest = rest[: end + 1], rest[end + 2 :]
-        else:
-            part, _, rest = rest.partition(".")
-            part = quoted(part)
-        parts.append(part)
-    return ".".join(parts)
 
 
 def _with_the_unsaid(name: Name, attributes: Attributes, before: Attributes | None) -> Attributes:

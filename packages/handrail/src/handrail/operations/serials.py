@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from handrail.catalog.ddl.spelling import MAX_NAME_BYTES
 from handrail.catalog.objects import Attributes, Kind, Name
 from handrail.operations.identifiers import literal, relation
 from handrail.operations.sequences import chosen
@@ -12,8 +13,6 @@ from handrail.operations.tables import in_words, own
 
 if TYPE_CHECKING:
     from handrail.operations.sides import Sides
-
-LONGEST_NAME_BYTES = 63
 
 
 def serial_columns(sides: Sides, tables: Collection[Name], sequences: Collection[Name]) -> dict[Name, Name]:
@@ -50,7 +49,7 @@ def key_columns(sides: Sides, table: Name) -> list[str]:
 def is_usual(column: Name, attributes: Attributes, sequence: Name, sides: Sides) -> bool:
     """Whether sequence and default are named, and made, as PostgreSQL does it by itself."""
     made, usual_name = sides.after.objects[sequence], f"{column.table}_{column.name}_seq"
-    if sequence.schema != column.schema or sequence.name != usual_name or len(usual_name.encode()) > LONGEST_NAME_BYTES:
+    if sequence.schema != column.schema or sequence.name != usual_name or len(usual_name.encode()) > MAX_NAME_BYTES:
         return False
     default = f"nextval({literal(relation(sequence))}::regclass)"
     unlogged = sides.after.objects[column.owner].get("unlogged")

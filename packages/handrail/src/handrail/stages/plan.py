@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from handrail.catalog.ddl.spelling import MAX_NAME_BYTES
 from handrail.catalog.difference import Difference
 from handrail.catalog.objects import Attributes, Catalog, Kind, Name
 from handrail.operations.identifiers import ident
@@ -15,7 +16,6 @@ from handrail.stages.expressions import is_volatile
 from handrail.stages.stage import Changes, Road, Stage, Swap
 from handrail.type_changes import narrows
 
-MAX_NAME = 63  # bytes that PostgreSQL keeps of an identifier
 PARTIAL_VALIDATION = 180000  # since then foreign keys of partitioned tables can be NOT VALID, too
 
 
@@ -170,7 +170,7 @@ class Plan:
 
     def free_name(self, wanted: Name) -> Name:
         """Return a name that no other object has, as near to this one as can be."""
-        names = (wanted._replace(name=shortened(f"{wanted.name}{'_' * count}")) for count in range(MAX_NAME))
+        names = (wanted._replace(name=shortened(f"{wanted.name}{'_' * count}")) for count in range(MAX_NAME_BYTES))
         return next(name for name in names if name not in self.before.objects and name not in self.after.objects)
 
     # Constraints
@@ -345,7 +345,7 @@ def quoted_text(value: str) -> str:
 def shortened(name: str) -> str:
     """Cut a name to what PostgreSQL keeps of it, at the front, where the table's name is."""
     encoded = name.encode()
-    return name if len(encoded) <= MAX_NAME else encoded[len(encoded) - MAX_NAME :].decode(errors="ignore")
+    return name if len(encoded) <= MAX_NAME_BYTES else encoded[len(encoded) - MAX_NAME_BYTES :].decode(errors="ignore")
 
 
 def index_of(name: Name, constraint: Attributes, index: str) -> Attributes:

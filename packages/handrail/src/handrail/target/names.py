@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import PrimaryKeyConstraint
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
+from handrail.catalog.ddl.spelling import MAX_NAME_BYTES
 from handrail.catalog.objects import Kind, Name
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Constraint, Index, MetaData, Table
 
 PREPARER = PGDialect().identifier_preparer  # type: ignore[no-untyped-call]
-MAX_BYTES = 63  # of an identifier, unless PostgreSQL was compiled otherwise
 
 
 def stored(identifier: str) -> str:
     """Return an identifier as PostgreSQL keeps it: cut off at 63 bytes, in front of a character that would be split."""
-    return identifier.encode()[:MAX_BYTES].decode(errors="ignore")
+    return identifier.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def table_name(table: Table, default_schema: str = "public") -> Name:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from handrail.catalog.ddl.spelling import place, qualified
+from handrail.catalog.ddl.spelling import MAX_NAME_BYTES, place, qualified
 from handrail.catalog.objects import Attributes, Catalog, Kind, Name
 
-LONGEST_NAME = 63  # bytes
 SUFFIXES = {"primary key": "pkey", "unique": "key", "exclude": "excl"}
 
 
@@ -61,4 +60,4 @@ def _chosen_names(catalog: Catalog, name: Name) -> bool:
         if attributes.get("inherited"):
             keys = [key.get("column", "expr") for key in attributes["keys"]]
             chosen.append((index, [name.name, *keys, *attributes.get("include", ()), "idx"]))
-    return all(own == "_".join(parts) and len(own.encode()) <= LONGEST_NAME for own, parts in chosen)
+    return all(own == "_".join(parts) and len(own.encode()) <= MAX_NAME_BYTES for own, parts in chosen)

@@ -12,6 +12,7 @@ from handrail.catalog.objects import Kind, Name
 
 # What PostgreSQL (`pg_get_keywords`, "can be function or type") takes for no name either; SQLAlchemy has only some.
 ALSO_RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
+MAX_NAME_BYTES = 63  # of an identifier, unless PostgreSQL was compiled otherwise
 PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 # The word after CREATE, DROP and COMMENT ON, where it is not the kind's own.
