@@ -123,3 +123,21 @@ def test_nobody_sees_half_a_revision(shop: SmallProject) -> None:
     assert shop.succeeds("heads") == ""
     assert process.wait(timeout=60) == 0
     assert shop.succeeds("heads").split() == ["a1", "(head)"]
+
+
+def test_a_staged_revision_is_named_by_its_first_line_and_explained_in_short_ones(
+    new_project: Callable[..., SmallProject],
+) -> None:
+    """The explanation in the docstring takes no part in the file's name, and fits into any formatter's lines."""
+    project = new_project()
+    project.write("shop/models.py", ORDERS.replace(", index=True", ""))
+    project.succeeds("revision", "--autogenerate", "-m", "orders")
+    project.write("shop/models.py", ORDERS)
+
+    project.succeeds("revision", "--autogenerate", "-m", "find")
+
+    (path,) = project.root.glob("alembic/versions/*find*.py")
+    assert path.name.endswith("_find_index_ix_orders_customer_id.py")
+    docstring = path.read_text(encoding="utf-8").split('"""')[1]
+    assert "outside a transaction" in " ".join(docstring.split())
+    assert max(map(len, docstring.splitlines())) <= 88
