@@ -46,12 +46,12 @@ def query(url: str, statement: str) -> str:
 
 
 def tables(url: str) -> str:
-    """Return all tables outside PostgreSQL's own schemas, as `schema.table` in order."""
+    """Return all tables but PostgreSQL's own and the journal, as `schema.table` in order."""
     return query(
         url,
         """
         SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY (schemaname || '.' || tablename) COLLATE "C")
-        FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+        FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'handrail_journal'
         """,
     )
 

@@ -26,6 +26,7 @@ KEYS = {
     "scratch_url": str,
     "version_table": str,
     "version_table_schema": str,
+    "expect_role": str,
     "ignored": dict,
     "plain": dict,
 }
@@ -53,11 +54,14 @@ class Project:
         scratch_url: A server on which throwaway databases may be created; None means the embedded one.
         version_table: Name of Alembic's version table.
         version_table_schema: Its schema; None means the schema of the metadata.
+        expect_role: The role that must migrate, so that it owns everything; None means any.
         ignored: Patterns of tables (`audit.*`) that revisions create and no model has, each with the reason.
         plain: Safe forms that are switched off, each with the reason.
         entrypoint: The ASGI application, `module:attribute`, from `[tool.fastapi]`.
         environment: `ENVIRONMENT`, in lower case; `development` unless it is set.
+        version: The project's own, from `[project]`; recorded with what it migrates.
         database_url: `DATABASE_URL`; None when it is not set or empty. Holds a secret.
+        migration_url: `MIGRATION_DATABASE_URL`, for another role or around a connection pooler; else `database_url`.
     """
 
     root: Path
@@ -66,11 +70,14 @@ class Project:
     scratch_url: str | None = field(default=None, repr=False)
     version_table: str = "alembic_version"
     version_table_schema: str | None = None
+    expect_role: str | None = None
     ignored: Mapping[str, str] = field(default_factory=dict)
     plain: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = "app.main:app"
     environment: str = "development"
+    version: str | None = None
     database_url: str | None = field(default=None, repr=False)
+    migration_url: str | None = field(default=None, repr=False)
 
     @property
     def production(self) -> bool:
@@ -99,11 +106,14 @@ def load_project(start: Path | None = None) -> Project:
         scratch_url=environment.get("HANDRAIL_SCRATCH_URL") or table.get("scratch_url"),
         version_table=table.get("version_table", "alembic_version"),
         version_table_schema=table.get("version_table_schema"),
+        expect_role=table.get("expect_role"),
         ignored=table.get("ignored", {}),
         plain=table.get("plain", {}),
         entrypoint=pyproject["tool"].get("fastapi", {}).get("entrypoint", "app.main:app"),
         environment=environment.get("ENVIRONMENT", "").strip().lower() or "development",
+        version=pyproject.get("project", {}).get("version"),
         database_url=environment.get("DATABASE_URL", "").strip() or None,
+        migration_url=environment.get("MIGRATION_DATABASE_URL", "").strip() or None,
     )
 
 

@@ -32,6 +32,7 @@ from handrail.renames.terminal import ask_on_terminal
 from handrail.revisions import PLACEHOLDER_URL
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged
+from handrail.upgrade.migrate import Upgrade, migrate
 from handrail.workarounds import import_custom_type
 from handrail.writing import prepare_writing
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from alembic.operations.ops import MigrationScript
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import URL, MetaData
+
+WAIT_SECONDS = 60.0  # for another migration, and for sessions that block ours
 
 NO_HISTORY = (
     "Compared with the database itself, manual edits included: there is no throwaway server for the history of the "
@@ -53,8 +56,8 @@ def run() -> None:
     Online with asyncpg or psycopg, on a connection handed over in `config.attributes["connection"]`, inside a running
     event loop, and offline (`--sql`). Foreseeable faults end as Alembic's own `FAILED: …`, without a traceback.
     """
-    with shown_as_alembic_errors():
-        config = context.config
+    config = context.config
+    with shown_as_alembic_errors(config):
         if config.cmd_opts is not None:
             show_progress()
             # The interpreter's last collection walks over all classes of SQLAlchemy: a quarter of `alembic current`.
@@ -94,10 +97,9 @@ def run_online(project: Project, config: Config) -> None:
     if connection is None:
         if compares_models() and compare_with_history(project, config, metadata, unchanged):
             return
+        url = configured_url(project, config)
         with_connection(
-            configured_url(project, config),
-            lambda opened: run_on(opened, project, metadata),
-            application=f"alembic ({project.package})",
+            url, lambda opened: run_on(opened, project, metadata, url), application=f"alembic ({project.package})"
         )
     elif isinstance(connection, Connection):
         run_on(connection, project, metadata)
@@ -157,7 +159,7 @@ def propose_on(connection: Connection, proposal: Proposal, config: Config, uncha
         propose(
             proposal,
             directives,
-            answers=rename_answers(),
+            answers=x_arguments("rename"),
             ask=ask_on_terminal if sys.stdin.isatty() and config.cmd_opts is not None else None,
             development_url=proposal.project.database_url,
         )
@@ -178,31 +180,22 @@ def propose_on(connection: Connection, proposal: Proposal, config: Config, uncha
             context.run_migrations()
 
 
-def rename_answers() -> list[str]:
-    """Return what `-x rename=old:new` says; there may be several."""
-    arguments: Any = context.get_x_argument()
-    return [value for name, _, value in (argument.partition("=") for argument in arguments) if name == "rename"]
-
-
 def command_name() -> str:
     """Return the running command's name; Alembic's `check` and `revision` differ in nothing else."""
     function = command_options().get("fn")
     return function.__qualname__.partition(".")[0] if function else ""
 
 
-def run_on(connection: Connection, project: Project, metadata: MetaData) -> None:
+def run_on(connection: Connection, project: Project, metadata: MetaData, url: URL | None = None) -> None:
     """Run the command on this connection, and leave no transaction open that was not."""
     in_callers_transaction = connection.in_transaction()
-    schema = version_table_schema(project, metadata)
     with located_errors(script_folders(), project.root):
-        with own_transaction(connection):
-            if schema and "destination_rev" in command_options():
-                create_schema(connection, schema)
-            ownership = Ownership.of(metadata, connection if compares_models() else None)
         if compares_models():
+            with own_transaction(connection):
+                ownership = Ownership.of(metadata, connection)
             compare_on(connection, project, metadata, ownership)
         else:
-            migrate_on(connection, project, metadata, ownership)
+            migrate_on(connection, project, metadata, url)
     # Alembic leaves one open after reading the version, and a command after this one would take it for its caller's.
     if not in_callers_transaction and connection.in_transaction():
         connection.rollback()
@@ -215,7 +208,7 @@ def compare_on(connection: Connection, project: Project, metadata: MetaData, own
         context.run_migrations()
 
 
-def migrate_on(connection: Connection, project: Project, metadata: MetaData, ownership: Ownership) -> None:
+def migrate_on(connection: Connection, project: Project, metadata: MetaData, url: URL | None) -> None:
     """Run revisions, or whatever else the command does, and make sure that they are committed with their version."""
 
     def check_transaction(ctx: MigrationContext, **_: Any) -> None:
@@ -227,22 +220,58 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, own
                 "transaction goes into `with op.get_context().autocommit_block():`), and undo what it has committed."
             )
 
-    configure(project, metadata, ownership, connection=connection, on_version_apply=check_transaction)
-    context.get_context().opts["handrail_schemas"] = {version_table_schema(project, metadata)}
-    if command_name() == "upgrade" and not context.config.attributes.get(THROWAWAY):
-        pass_gate(connection, project)
-    with context.begin_transaction():
-        context.run_migrations()
+    def run_migrations() -> None:
+        with context.begin_transaction():
+            context.run_migrations()
 
-
-def pass_gate(connection: Connection, project: Project) -> None:
-    """Refuse to run what destroys data and has no note that allows it; a database from its beginning has none."""
+    schema = version_table_schema(project, metadata)
+    in_callers_transaction = connection.in_transaction()
+    changes = "destination_rev" in command_options()
+    if changes and schema and (in_callers_transaction or context.config.attributes.get(THROWAWAY)):
+        with own_transaction(connection):
+            create_schema(connection, schema)
+    configure(project, metadata, connection=connection, on_version_apply=check_transaction)
     migration = context.get_context()
-    with own_transaction(connection):
-        heads = migration.get_current_heads()
-    if heads:
+    migration.opts["handrail_schemas"] = {schema}
+    if not changes or context.config.attributes.get(THROWAWAY):
+        run_migrations()
+        return
+    if in_callers_transaction:
+        # The caller answers for turns, locks and the end of the transaction; what destroys data is still refused.
+        pass_gate(migration, project)
+        run_migrations()
+        return
+    default_schema = schema or connection.dialect.default_schema_name or "public"
+    migrate(
+        Upgrade(
+            migration, connection, project, context.script, command_name(), default_schema, run_migrations, url,
+            wait_seconds(), x_arguments("accept"),
+        )
+    )  # fmt: skip
+
+
+def pass_gate(migration: MigrationContext, project: Project) -> None:
+    """Refuse to run what destroys data and has no note that allows it; a database from its beginning has none."""
+    heads = migration.get_current_heads()
+    if heads and command_name() == "upgrade":
         steps = migration.opts["fn"](heads, migration)
         refuse_unallowed((Path(step.revision.path) for step in steps), project.root)
+
+
+def wait_seconds() -> float:
+    """Return how long to wait for others: what `-x wait=` says, or a minute."""
+    for value in x_arguments("wait"):
+        try:
+            return max(float(value), 0.0)
+        except ValueError as error:
+            raise ConfigurationError(f"-x wait={value} is no number of seconds; for instance: -x wait=600") from error
+    return WAIT_SECONDS
+
+
+def x_arguments(name: str) -> list[str]:
+    """Return the values of `-x name=value`; there may be several."""
+    arguments: Any = context.get_x_argument()
+    return [value for key, _, value in (argument.partition("=") for argument in arguments) if key == name]
 
 
 def configure(project: Project, metadata: MetaData, ownership: Ownership | None = None, **options: Any) -> None:
@@ -275,7 +304,7 @@ def own_transaction(connection: Connection) -> AbstractContextManager[object]:
 
 
 def configured_url(project: Project, config: Config) -> URL:
-    """Return the database's URL: `-x url=…`, else alembic.ini, else `DATABASE_URL`, else the development server."""
+    """Return the URL of `-x url=…`, else of alembic.ini, else of the environment, else of the development server."""
     arguments: dict[str, Any] = context.get_x_argument(as_dictionary=True)
     for name, value in arguments.items():
         if name == "url" and value:
@@ -285,7 +314,7 @@ def configured_url(project: Project, config: Config) -> URL:
                 f"-x {name}={value or ''} names no database; it must be -x url=postgresql://user:password@host/name. "
                 "(If a variable of the shell was meant there, it is empty.)"
             )
-    return parse_url(ini_url(config) or database_url(project))
+    return parse_url(ini_url(config) or project.migration_url or database_url(project))
 
 
 def ini_url(config: Config) -> str | None:

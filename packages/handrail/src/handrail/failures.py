@@ -7,15 +7,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic.util import CommandError
+from alembic.util import CommandError, msg
 from sqlalchemy.exc import DBAPIError
 
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage
-from handrail.errors import AccessDeniedError, DatabaseUnavailableError, HandrailError, MigrationError
+from handrail.errors import (
+    AccessDeniedError,
+    DatabaseUnavailableError,
+    DiskFullError,
+    HandrailError,
+    MigrationError,
+    PoolerError,
+    ReadOnlyError,
+    StatementTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alembic.config import Config
+
+KINDS = {
+    "53100": DiskFullError,
+    "57014": StatementTimeoutError,
+    "25006": ReadOnlyError,
+    "42P05": PoolerError,
+    "26000": PoolerError,
+}
+ADVICE = {
+    DiskFullError: "The server has no space left: free some, or give the volume more.",
+    StatementTimeoutError: "The statement was cancelled, by statement_timeout of the role or database or by a person. "
+    "If it needs longer: op.execute(\"SET LOCAL statement_timeout = '10min'\") before it in the revision.",
+    ReadOnlyError: "The server takes no changes: name the primary in DATABASE_URL.",
+    PoolerError: "Somebody else uses our session: the URL leads through a connection pooler in transaction mode. Let "
+    "migrations connect directly, with MIGRATION_DATABASE_URL.",
+}
 STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
 
 
@@ -47,6 +73,12 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
         hint = f" ({message.hint})" if message.hint else ""
         if "multiple commands" in message.text:
             hint = " (asyncpg takes one statement per op.execute(); postgresql+psycopg:// takes several)"
+        if kind := KINDS.get(message.sqlstate or ""):
+            place = _revision_line(error, versions, root)
+            raise kind(
+                f"{place or 'outside of the revisions'}: {message.text}. {ADVICE[kind]} Revisions before it stay "
+                "applied, and of this one the open transaction was rolled back; the same command goes on from there."
+            ) from error
         said = f"PostgreSQL refused this: {message.text}{hint}."
         place = _revision_line(error, versions, root)
         if place is None and message.sqlstate == INSUFFICIENT_PRIVILEGE:
@@ -62,12 +94,17 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def shown_as_alembic_errors() -> Iterator[None]:
-    """Let the `alembic` command show our errors like its own: one line, exit code 255, no traceback."""
+def shown_as_alembic_errors(config: Config) -> Iterator[None]:
+    """Let the `alembic` command show our errors like its own: `FAILED: …` and no traceback, with their exit codes."""
     try:
         yield
     except HandrailError as error:
-        raise CommandError(str(error)) from error
+        options = config.cmd_opts
+        # Called from Python, from another command of ours, or with --raiseerr: then Alembic's own exception.
+        if options is None or options.raiseerr or config.attributes:
+            raise CommandError(str(error)) from error
+        msg(f"FAILED: {error}", **config.messaging_opts)
+        raise SystemExit(error.exit_code) from error
 
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:

@@ -38,6 +38,9 @@ FOREIGN_TABLES = text("""
 """)
 
 
+JOURNAL = "handrail_journal"  # beside the version table, and as little a part of the models as that one is
+
+
 @dataclass(frozen=True)
 class Ownership:
     """Which part of a database takes part in a comparison.
@@ -65,7 +68,7 @@ class Ownership:
         """Alembic's hook of the same name: whether a schema or table of the database takes part in the comparison."""
         if type_ == "schema":
             return name in self.schemas
-        return type_ != "table" or (parents["schema_name"], name) not in self.foreign
+        return type_ != "table" or (name != JOURNAL and (parents["schema_name"], name) not in self.foreign)
 
     @contextmanager
     def compared(self, connection: Connection) -> Iterator[None]:

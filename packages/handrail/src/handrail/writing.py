@@ -45,7 +45,7 @@ def prepare_writing(
         merge = directory.generate_revision
 
         def generate_revision(*args: Any, **options: Any) -> Script | None:
-            with shown_as_alembic_errors(), undisturbed(project, config, directory, written):
+            with shown_as_alembic_errors(config), undisturbed(project, config, directory, written):
                 script = merge(*args, **options)
             renew(project, config)
             return script
@@ -58,7 +58,7 @@ def prepare_writing(
     stock = context.generate_scripts
 
     def generate_scripts() -> Iterator[Script | None]:
-        with shown_as_alembic_errors(), undisturbed(project, config, directory, written):
+        with shown_as_alembic_errors(config), undisturbed(project, config, directory, written):
             scripts = list(stock())
         changes_nothing = not context.command_args["autogenerate"] or not scripts
         if not (changes_nothing and carry_over(path_of(directory), before, directory.get_heads())):

@@ -1,0 +1,16 @@
+"""The only way in which a database changes: one process at a time, never in the way, never half-done.
+
+migrate       plan, gate, turn, steps, verification: what `alembic upgrade`, `downgrade` and `stamp` do
+turn          whose turn it is: a lock that is asked for again and again, never waited for
+session       what the migrating session promises the others on the server
+patience      trying again what others blocked
+progress      how far a revision came that cannot be one transaction
+unfinished    what an interrupted statement left behind
+journal       what was done to this database, when, by whom, and what it looked like afterwards
+versions      whether the version table can be believed
+watch         who blocks us, and how far an index is, seen from another session
+"""
+
+from handrail.upgrade.migrate import migrate
+
+__all__ = ["migrate"]

@@ -1,0 +1,256 @@
+"""The journal: what was done to this database, when, by whom, and what it looked like afterwards.
+
+One row for each revision that was applied, reverted or stamped, written in the transaction that moves the version. A
+revision that cannot be one transaction has its row from the moment on at which a part of it is committed.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from handrail.catalog.read import AS_IT_IS
+from handrail.connection import quoted
+from handrail.ownership import JOURNAL
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from handrail.catalog import Catalog
+
+CREATE = """
+CREATE TABLE {table} (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    revision text NOT NULL,
+    direction text NOT NULL,
+    steps text NOT NULL DEFAULT '[]',
+    heads text NOT NULL DEFAULT '',
+    script_sha256 text,
+    code_sha256 text,
+    catalog text,
+    catalog_sha256 text,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    retries integer NOT NULL DEFAULT 0,
+    role text NOT NULL DEFAULT current_user,
+    host text NOT NULL,
+    application_version text
+)
+"""
+COLUMNS = (
+    "id, revision, direction, steps, heads, script_sha256, code_sha256, catalog_sha256, started_at, finished_at, "
+    "retries, role, host, application_version"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement of a revision that cannot be one transaction.
+
+    Attributes:
+        statement: What is run, with its parameters.
+        done: Whether it is known to be over; otherwise it was begun.
+    """
+
+    statement: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row.
+
+    Attributes:
+        direction: `upgrade`, `downgrade`, `stamp`, or `accept` for an edit that was declared to be meant.
+        steps: Of a revision with steps outside of transactions: what is done of it.
+        heads: What the version table said after it.
+        script_sha256: Of the file.
+        code_sha256: Of its code, comments and layout left out.
+        finished_at: None while only a part of the revision is there.
+    """
+
+    id: int
+    revision: str
+    direction: str
+    steps: Sequence[Step]
+    heads: Sequence[str]
+    script_sha256: str | None
+    code_sha256: str | None
+    catalog_sha256: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    retries: int
+    role: str
+    host: str
+    application_version: str | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is recorded of a revision when it is over."""
+
+    revision: str
+    direction: str
+    path: Path | None
+    heads: Sequence[str]
+    seconds: float
+    retries: int = 0
+    catalog: Catalog | None = None
+    steps: Sequence[Step] = ()
+
+
+@dataclass
+class Journal:
+    """The table of one version table.
+
+    Attributes:
+        schema: Where both are.
+        application_version: Of the code that migrates.
+        there: Whether the table exists; without it nothing is recorded.
+    """
+
+    schema: str
+    application_version: str | None = None
+    there: bool = field(default=False, init=False)
+
+    @property
+    def table(self) -> str:
+        """Its name in SQL."""
+        return f"{quoted(self.schema)}.{JOURNAL}"
+
+    @property
+    def _table(self) -> str:
+        """Its name in `text()`, where a colon would begin a parameter."""
+        return self.table.replace(":", r"\:")
+
+    def look(self, connection: Connection) -> bool:
+        """Find out whether it exists."""
+        self.there = bool(connection.scalar(text("SELECT to_regclass(:table) IS NOT NULL"), {"table": self.table}))
+        return self.there
+
+    def create(self, connection: Connection) -> None:
+        """Create the table unless it is there."""
+        if not self.look(connection):
+            connection.exec_driver_sql(CREATE.format(table=self.table), execution_options=AS_IT_IS)
+            self.there = True
+
+    def entries(self, connection: Connection, condition: str = "true") -> list[Entry]:
+        """Return the rows that meet a condition, the oldest first; none when there is no journal."""
+        if not self.there:
+            return []
+        query = text(f"SELECT {COLUMNS} FROM {self._table} WHERE {condition} ORDER BY id")  # noqa: S608
+        return [entry(row) for row in connection.execute(query).mappings()]
+
+    def unfinished(self, connection: Connection) -> list[Entry]:
+        """Return the revisions of which a part is there."""
+        return self.entries(connection, "finished_at IS NULL")
+
+    def last_snapshot(self, connection: Connection) -> tuple[Entry, str] | None:
+        """Return the newest row that has a catalog, and the catalog as text."""
+        if not self.there:
+            return None
+        found = self.entries(connection, f"id = (SELECT max(id) FROM {self._table} WHERE catalog IS NOT NULL)")  # noqa: S608
+        if not found:
+            return None
+        catalog = connection.scalar(text(f"SELECT catalog FROM {self._table} WHERE id = :id"), {"id": found[0].id})  # noqa: S608
+        return found[0], catalog
+
+    def begin(self, connection: Connection, revision: str, direction: str, path: Path | None) -> int | None:
+        """Record that a part of a revision is about to be committed; return the row's number."""
+        if not self.there:
+            return None
+        number: int = connection.scalar(
+            text(
+                f"INSERT INTO {self._table} (revision, direction, started_at, host, application_version, "  # noqa: S608
+                "script_sha256, code_sha256) VALUES (:revision, :direction, clock_timestamp(), :host, :application_version, "
+                ":script_sha256, :code_sha256) RETURNING id"
+            ),
+            {"revision": revision, "direction": direction, **self._here(), **digests(path)},
+        )
+        return number
+
+    def progress(self, connection: Connection, number: int, steps: Sequence[Step]) -> None:
+        """Record how far it has come."""
+        connection.execute(
+            text(f"UPDATE {self._table} SET steps = :steps WHERE id = :id"),  # noqa: S608
+            {"steps": written(steps), "id": number},
+        )
+
+    def finish(self, connection: Connection, done: Done, number: int | None = None) -> None:
+        """Record that a revision is over."""
+        if not self.there:
+            return
+        values = {
+            "heads": " ".join(done.heads),
+            "retries": done.retries,
+            "steps": written(done.steps),
+            "catalog": done.catalog.to_json() if done.catalog else None,
+            "catalog_sha256": done.catalog.hash if done.catalog else None,
+        }
+        if number is not None:
+            assignments = ", ".join(f"{name} = :{name}" for name in values)
+            connection.execute(
+                text(f"UPDATE {self._table} SET {assignments}, finished_at = clock_timestamp() WHERE id = :id"),  # noqa: S608
+                values | {"id": number},
+            )
+            return
+        values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.path)}
+        names = ", ".join(values)
+        parameters = ", ".join(f":{name}" for name in values)
+        connection.execute(
+            text(
+                f"INSERT INTO {self._table} ({names}, started_at, finished_at) VALUES ({parameters}, "  # noqa: S608
+                "clock_timestamp() - make_interval(secs => :seconds), clock_timestamp())"
+            ),
+            values | {"seconds": done.seconds},
+        )
+
+    def _here(self) -> Mapping[str, str | None]:
+        return {"host": socket.gethostname(), "application_version": self.application_version}
+
+
+def entry(row: Mapping[Any, Any]) -> Entry:
+    """Make an entry of a row."""
+    steps = [Step(statement, done) for statement, done in json.loads(row["steps"])]
+    return Entry(**{**row, "steps": steps, "heads": row["heads"].split()})
+
+
+def written(steps: Sequence[Step]) -> str:
+    """Return steps as they are stored."""
+    return json.dumps([[step.statement, step.done] for step in steps])
+
+
+def digests(path: Path | None) -> dict[str, str | None]:
+    """Return the SHA-256 of a revision's file, and of its code alone."""
+    if path is None or not path.is_file():
+        return {"script_sha256": None, "code_sha256": None}
+    return {"script_sha256": script_sha256(path), "code_sha256": code_sha256(path)}
+
+
+def script_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def code_sha256(path: Path) -> str:
+    """Return the SHA-256 of what a file does: comments, layout and docstrings change nothing."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not is_text(part)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def is_text(node: ast.AST) -> bool:
+    """Whether a statement is a text that nobody reads."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -1,0 +1,342 @@
+"""Run revisions: look, take the turn, do one after the other, and say what is true at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.migration import RevisionStep
+from alembic.util import CommandError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from handrail.catalog import Kind, Name, read_catalog
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
+from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
+from handrail.gate import refuse_unallowed
+from handrail.heads import described, merge_command
+from handrail.ownership import JOURNAL, create_schema
+from handrail.upgrade.journal import Done, Journal
+from handrail.upgrade.patience import Patience
+from handrail.upgrade.progress import Progress, Running
+from handrail.upgrade.session import considerate, pid_of, refuse_pooler, refuse_read_only, refuse_wrong_role
+from handrail.upgrade.turn import Turn, key_of, obtain, release, turn
+from handrail.upgrade.versions import check_versions, refuse_edited, rows
+from handrail.upgrade.watch import Watch
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext, MigrationStep
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import URL, Connection
+
+    from handrail.config import Project
+    from handrail.upgrade.journal import Entry
+
+# admin_shutdown, crash_shutdown, cannot_connect_now, idle_in_transaction_session_timeout
+CUT_OFF = {"57P01", "57P02", "57P03", "25P03"}
+ALREADY_THERE = {"42P07", "42710", "42P06", "42701"}  # table, object, schema, column
+TRUTH_SECONDS = 20.0  # within which the server has noticed that the connection is lost
+
+INVALID = text(
+    """
+    SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT i.indisvalid AND n.nspname = :schema AND c.relkind = 'i'
+        AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ORDER BY 1
+    """
+)
+
+
+@dataclass
+class Upgrade:
+    """One `alembic upgrade`, `downgrade` or `stamp`.
+
+    Attributes:
+        migration: Alembic's context of the command.
+        connection: On which it runs; no transaction is open.
+        project: Its settings.
+        directory: The revision files.
+        command: `upgrade`, `downgrade` or `stamp`.
+        schema: Where version table and journal are.
+        run: Lets Alembic do its work.
+        url: Of the database; None on a connection that was handed over.
+        wait_seconds: For others, in all.
+        accepted: Revisions of which an edit is declared to be meant.
+    """
+
+    migration: MigrationContext
+    connection: Connection
+    project: Project
+    directory: ScriptDirectory
+    command: str
+    schema: str
+    run: Callable[[], None]
+    url: URL | None
+    wait_seconds: float
+    accepted: Sequence[str] = ()
+    journal: Journal = field(init=False)
+    versions: list[str] = field(default_factory=list, init=False)
+    entries: list[Entry] = field(default_factory=list, init=False)
+    running: Running | None = field(default=None, init=False)
+    started: float = field(default=0.0, init=False)
+    patience: Patience = field(init=False)
+    last: bool = field(default=False, init=False)
+    reached: Sequence[str] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.schema, self.project.version)
+        self.patience = Patience(self.wait_seconds)
+
+    @property
+    def version_table(self) -> str:
+        """Its name in SQL."""
+        return f"{quoted(self.schema)}.{quoted(self.project.version_table)}"
+
+    def look(self) -> list[MigrationStep]:
+        """Read where the database stands, make sure that it can be believed, and return what is to be done."""
+        with self.connection.begin():
+            there = rows(self.connection, self.schema, self.project.version_table)
+            self.versions = there or []
+            self.journal.look(self.connection)
+            self.entries = self.journal.entries(self.connection)
+        if self.command != "stamp":
+            check_versions(self.versions, self.directory, self.version_table, self.entries)
+        try:
+            return list(self.migration.opts["fn"](tuple(self.versions), self.migration))
+        except CommandError as error:
+            raise HeadsError(self._unclear(error)) from error
+
+    def _unclear(self, error: CommandError) -> str:
+        heads = sorted(self.directory.get_heads())
+        if len(heads) < 2 or "Multiple head" not in str(error):
+            return f"nothing was changed: {error}. What there is: alembic history"
+        return (
+            f"nothing was changed: there are {len(heads)} heads, so it is not clear what `head` is:\n"
+            + "".join(f"    {described(self.directory, head)}\n" for head in heads)
+            + "  Two branches were merged that each added a revision. Put the one that is nowhere applied yet "
+            f"behind the other:\n    handrail rebase {heads[-1]}\n  or join them:\n    {merge_command(heads)}"
+        )
+
+    def finish_or_nothing(self) -> None:
+        """Do all of it."""
+        steps = self.look()
+        edited = self._refuse_edited()
+        if not steps and self.versions and not edited:
+            self.run()  # says what Alembic says when there is nothing to do
+            self.refuse_invalid_indexes()
+            return
+        with self.connection.begin():
+            refuse_read_only(self.connection)
+            refuse_wrong_role(self.connection, self.project.expect_role)
+        if self.command == "upgrade" and self.versions:
+            paths = (Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
+            refuse_unallowed(paths, self.project.root)
+        with considerate(self.connection), self.keeper() as keeper:
+            if keeper is not self.connection:
+                refuse_pooler(self.connection, keeper)
+            with turn(self.connection, keeper, self.version_table, self.wait_seconds) as held:
+                self.prepare()
+                self.look()
+                self._accept(self._refuse_edited())
+                self.go(held)
+        self.refuse_invalid_indexes()
+
+    def _refuse_edited(self) -> list[str]:
+        if self.command == "stamp":
+            return []
+        return refuse_edited(self.versions, self.directory, self.entries, self.accepted, self.project.root)
+
+    def _accept(self, edited: Sequence[str]) -> None:
+        with self.connection.begin():
+            for revision in edited:
+                path = Path(self.directory.get_revision(revision).path)
+                self.journal.finish(self.connection, Done(revision, "accept", path, self.versions, 0))
+
+    @contextmanager
+    def keeper(self) -> Iterator[Connection]:
+        """Yield the session that holds the turn: one of its own, or ours where there is no way to open another."""
+        if self.url is None:
+            yield self.connection
+            return
+        keeper = self.connection.engine.connect()
+        try:
+            yield keeper.execution_options(isolation_level="AUTOCOMMIT")
+        finally:
+            keeper.close()
+
+    def prepare(self) -> None:
+        """Create what records how far the database is."""
+        with self.connection.begin():
+            create_schema(self.connection, self.schema)
+        try:
+            with self.connection.begin():
+                self.journal.create(self.connection)
+        except DBAPIError as error:
+            if ServerMessage.of(error).sqlstate != INSUFFICIENT_PRIVILEGE:
+                raise
+            print(
+                f"There is no journal: the role may not create {self.journal.table}. Let an administrator run: "
+                f"GRANT CREATE ON SCHEMA {quoted(self.schema)} TO {quoted(self.connection.engine.url.username or '')};",
+                file=sys.stderr,
+            )
+
+    def go(self, held: Turn) -> None:
+        """Run the revisions, again and again where others are in the way."""
+        progress = Progress(self.migration, self.journal, from_beginning=not self.versions)
+        self.observe(held, progress)
+        pid = pid_of(self.connection)
+        try:
+            with Watch(self.url, pid, f"alembic ({self.project.package}), watching") as watch:
+                self.watch = watch
+                while not self.attempt():
+                    pass
+        finally:
+            progress.close()
+
+    def attempt(self) -> bool:
+        """Run what is left; False when it was blocked and the pause is over."""
+        try:
+            self.run()
+        except DBAPIError as error:
+            self.watch.step(None)
+            if lost(error):
+                self.say_the_truth(error)
+                return True
+            if self.connection.in_transaction():
+                self.connection.rollback()
+            self._refuse_what_is_there(error)
+            self.patience.pause_after(error, self.running.revision if self.running else "", self.watch.blockers)
+            return False
+        self.watch.step(None)
+        return True
+
+    def _refuse_what_is_there(self, error: DBAPIError) -> None:
+        message = ServerMessage.of(error)
+        if message.sqlstate in ALREADY_THERE and not self.versions and not self.reached and self.running:
+            head = self.directory.get_current_head() or "<revision>"
+            raise VersionTableError(
+                f"nothing was changed: the version table {self.version_table} is empty, so revision "
+                f"{self.running.revision} ({self.running.path.name}) was to be the first, but the database is not "
+                f"empty: {message.text}. If it holds what the revisions create, tell Alembic up to which one: alembic "
+                f"stamp {head}  (compare first: pg_dump --schema-only against alembic/schema.sql). If it holds "
+                "something else, use another database."
+            ) from error
+
+    def observe(self, held: Turn, progress: Progress) -> None:
+        """Come between Alembic and each step."""
+        plan: Callable[..., Any] = self.migration.opts["fn"]
+
+        def steps(heads: tuple[str, ...], migration: MigrationContext) -> Iterator[MigrationStep]:
+            unfinished = {} if self.command == "stamp" else self._unfinished()
+            found = list(plan(heads, migration))
+            for number, step in enumerate(found, start=1):
+                held.check()
+                self.last, self.started = number == len(found), time.monotonic()
+                if isinstance(step, RevisionStep):
+                    self._begin(step, unfinished, progress, f"{number} of {len(found)}")
+                yield step
+
+        self.migration._migrations_fn = steps  # type: ignore[assignment]  # noqa: SLF001 - where Alembic keeps it
+        self.migration.on_version_apply_callbacks = (*self.migration.on_version_apply_callbacks, self.applied)
+
+    def _unfinished(self) -> dict[tuple[str, str], Entry]:
+        found = self.journal.unfinished(self.connection)
+        release(self.connection)
+        return {(entry.revision, entry.direction): entry for entry in found}
+
+    def _begin(
+        self, step: RevisionStep, unfinished: dict[tuple[str, str], Entry], progress: Progress, count: str
+    ) -> None:
+        revision, direction = step.revision.revision, "upgrade" if step.is_upgrade else "downgrade"
+        if self.running is None or self.running.revision != revision:
+            self.patience.progress()
+        entry = unfinished.get((revision, direction))
+        self.running = Running(revision, direction, Path(step.revision.path))
+        if entry is not None:
+            self.running.number, self.running.known = entry.id, entry.steps
+        step.migration_fn = progress.run(self.running, step.migration_fn)
+        self.watch.step(f"{direction} {revision} ({count})")
+
+    def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
+        """Record a step, in the transaction that moves the version."""
+        self.reached = sorted(heads)
+        if not self.journal.there:
+            return
+        seconds = time.monotonic() - self.started
+        running = self.running if not step.is_stamp else None
+        catalog = self._catalog() if self.last else None
+        if running is not None:
+            done = Done(running.revision, running.direction, running.path, self.reached, seconds,
+                        self.patience.retries, catalog, running.steps)  # fmt: skip
+            self.journal.finish(self.connection, done, running.number)
+        else:
+            self.journal.finish(
+                self.connection, Done(" ".join(heads) or "base", "stamp", None, self.reached, seconds, 0, catalog)
+            )
+
+    def _catalog(self) -> Any:
+        own = (Name(Kind.TABLE, self.schema, "", name) for name in (self.project.version_table, JOURNAL))
+        return read_catalog(self.connection, schemas=[self.schema]).without(*own)
+
+    def say_the_truth(self, error: DBAPIError) -> None:
+        """After a lost connection: find out what the server did, and return only when all of it is done."""
+        said = ServerMessage.of(error).text
+        try:
+            versions = self._ask_again()
+        except Exception as second:
+            raise DatabaseUnavailableError(
+                f"the connection was lost during the migration ({said}), and no other could be had to see what was "
+                "committed. Run the same command again: it goes on where this one stopped."
+            ) from second
+        if self.last and sorted(versions) == list(self.reached):
+            print(
+                f"The connection was lost ({said}), but after the last commit: everything is applied.", file=sys.stderr
+            )
+            return
+        at = " and ".join(versions) or "its beginning"
+        raise DatabaseUnavailableError(
+            f"the connection was lost during the migration ({said}). The database is at {at}; that was read again just "
+            "now. Run the same command again: it goes on from there."
+        ) from error
+
+    def _ask_again(self) -> list[str]:
+        def ask(connection: Connection) -> list[str]:
+            # As long as the server has not noticed, it may still commit.
+            try:
+                deadline = time.monotonic() + TRUTH_SECONDS
+                obtain(connection, key_of(self.version_table, "work"), deadline, TRUTH_SECONDS)
+            except BusyError:
+                pass
+            return rows(connection, self.schema, self.project.version_table) or []
+
+        if self.url is not None:
+            return with_connection(self.url, ask, application=f"alembic ({self.project.package})")
+        with self.connection.engine.connect() as connection:
+            return ask(connection)
+
+    def refuse_invalid_indexes(self) -> None:
+        """Raise InvalidIndexError rather than end well with an index that nobody can use."""
+        with self.connection.begin() if not self.connection.in_transaction() else nullcontext():
+            invalid = self.connection.scalars(INVALID, {"schema": self.schema}).all()
+        if invalid and self.command == "upgrade":
+            raise InvalidIndexError(
+                f"all revisions are applied, but {', '.join(invalid)} is INVALID: a build failed, no query uses it, "
+                f"and every write still maintains it. Build it again: REINDEX INDEX CONCURRENTLY {invalid[0]};  or "
+                f"drop it: DROP INDEX CONCURRENTLY {invalid[0]};"
+            )
+
+
+def lost(error: DBAPIError) -> bool:
+    """Whether the error means that the connection is gone."""
+    sqlstate = ServerMessage.of(error).sqlstate or ""
+    return error.connection_invalidated or sqlstate in CUT_OFF or sqlstate.startswith("08")
+
+
+def migrate(upgrade: Upgrade) -> None:
+    """Run what the command asks for."""
+    upgrade.finish_or_nothing()

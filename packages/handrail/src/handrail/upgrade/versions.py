@@ -1,0 +1,143 @@
+"""Whether the version table can be believed, and the files that were applied are still the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic.util import CommandError
+from sqlalchemy import text
+
+from handrail.connection import quoted
+from handrail.errors import DatabaseAheadError, EditedRevisionError, VersionTableError
+from handrail.upgrade.journal import code_sha256, script_sha256
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
+    from handrail.upgrade.journal import Entry
+
+
+def check_versions(versions: Sequence[str], directory: ScriptDirectory, table: str, entries: Sequence[Entry]) -> None:
+    """Make sure that the rows of the version table name one state, which the files here know.
+
+    Args:
+        versions: The rows.
+        directory: The files.
+        table: The version table's name in SQL.
+        entries: The journal, which may know more.
+
+    Raises:
+        VersionTableError: A row is there twice, is contained in another one, or all are missing.
+        DatabaseAheadError: A row names a revision that has no file here.
+    """
+    twice = [version for version, number in Counter(versions).items() if number > 1]
+    if twice:
+        raise VersionTableError(
+            f"nothing was changed: the version table {table} has {twice[0]} more than once, and Alembic moves "  # noqa: S608
+            f"exactly one row. Take the others away: DELETE FROM {table} a USING {table} b WHERE "
+            "a.version_num = b.version_num AND a.ctid > b.ctid;"
+        )
+    unknown = [version for version in versions if not known(directory, version)]
+    if unknown:
+        raise DatabaseAheadError(ahead(unknown, table, entries))
+    for version in versions:
+        below = {script.revision for script in directory.iterate_revisions(version, "base")} - {version}
+        if contained := below & set(versions):
+            old = min(contained)
+            raise VersionTableError(
+                f"nothing was changed: the version table {table} has {version} and also {old}, which {version} already "  # noqa: S608
+                f"contains. Take the older one away: DELETE FROM {table} WHERE version_num = '{old}';"
+            )
+    last = next((entry for entry in reversed(entries) if entry.finished_at and entry.direction != "accept"), None)
+    if not versions and last is not None and last.heads:
+        raise VersionTableError(
+            f"nothing was changed: the version table {table} is empty, but the journal says that this database was at "
+            f"{' '.join(last.heads)} on {last.finished_at:%Y-%m-%d}. All revisions would be run once more. If that is "
+            f"where it still stands: alembic stamp {' '.join(last.heads)}"
+        )
+
+
+def known(directory: ScriptDirectory, version: str) -> bool:
+    """Whether there is a file of this revision."""
+    try:
+        return directory.revision_map.get_revision(version) is not None
+    except CommandError:
+        return False
+    except Exception as error:
+        if type(error).__module__.startswith("alembic"):
+            return False
+        raise
+
+
+def ahead(unknown: Collection[str], table: str, entries: Sequence[Entry]) -> str:
+    """Say what is known about revisions that have no file here."""
+    names = ", ".join(unknown)
+    applied = [entry for entry in entries if entry.revision in unknown and entry.direction == "upgrade"]
+    told = ""
+    if applied:
+        version = f", with version {applied[-1].application_version}" if applied[-1].application_version else ""
+        told = f" It was applied on {applied[-1].started_at:%Y-%m-%d %H:%M %Z} from {applied[-1].host}{version}."
+    return (
+        f"nothing was changed: the database is at {names}, and this code has no such revision.{told} Most often the "  # noqa: S608
+        "code is older than the database (a rollback, or another branch): deploy the code that has it, or get its file "
+        f"with git and `alembic downgrade` there. If the file is gone for good and nothing of it is left: "
+        f"UPDATE {table} SET version_num = '<the revision before it>' WHERE version_num = '{next(iter(unknown))}';"
+    )
+
+
+def refuse_edited(
+    versions: Sequence[str], directory: ScriptDirectory, entries: Sequence[Entry], accepted: Collection[str], root: Path
+) -> list[str]:
+    """Make sure that applied revisions still say what was applied; comments and layout may change.
+
+    Args:
+        versions: Where the database stands.
+        directory: The files.
+        entries: The journal.
+        accepted: Revisions of which the user says that the edit is meant.
+        root: The folder to which files are named relatively.
+
+    Returns:
+        The accepted ones among the edited.
+
+    Raises:
+        EditedRevisionError: There is one that was not accepted.
+    """
+    newest = {
+        entry.revision: entry for entry in entries if entry.direction in ("upgrade", "accept") and entry.code_sha256
+    }
+    if not newest:
+        return []
+    edited = []
+    for script in directory.iterate_revisions(tuple(versions), "base") if versions else ():
+        entry, path = newest.get(script.revision), Path(script.path)
+        if entry is None or digests_equal(entry, path):
+            continue
+        if script.revision not in accepted:
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            raise EditedRevisionError(
+                f"nothing was changed: {shown} was applied on {entry.started_at:%Y-%m-%d %H:%M %Z} and edited since, "
+                "and it will not be run again: databases differ, depending on when they were made. Take the edit back "
+                f"(git log -p {shown}) and put it into a new revision. If database and file agree all the same: "
+                f"alembic -x accept={script.revision} upgrade head"
+            )
+        edited.append(script.revision)
+    return edited
+
+
+def digests_equal(entry: Entry, path: Path) -> bool:
+    """Whether a file does what it did; its code is only looked at when its text has changed."""
+    return script_sha256(path) == entry.script_sha256 or code_sha256(path) == entry.code_sha256
+
+
+def rows(connection: Connection, schema: str, table: str) -> list[str] | None:
+    """Return the rows of the version table; None when there is no such table."""
+    name = f"{quoted(schema)}.{quoted(table)}"
+    if not connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}):
+        return None
+    in_text = name.replace(":", r"\:")
+    return list(connection.scalars(text(f"SELECT version_num FROM {in_text} ORDER BY version_num")))  # noqa: S608

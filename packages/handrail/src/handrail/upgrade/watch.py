@@ -1,0 +1,112 @@
+"""Who blocks us, and how far an index is: seen from another session while ours is waiting for the server's answer."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from handrail.connection import with_connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+QUIET_SECONDS = 0.3  # a statement that is faster is not worth a look
+LOOK_SECONDS = 0.2
+TELL_SECONDS = 10.0  # how often progress is told where nobody looks; on a terminal every second
+
+BLOCKERS = text(
+    """
+    SELECT a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
+        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
+    FROM unnest(pg_blocking_pids(:pid)) AS blocking JOIN pg_stat_activity a ON a.pid = blocking
+    """
+)
+INDEX = text(
+    """
+    SELECT relid::regclass::text AS relation, phase, lockers_total, lockers_done,
+        CASE WHEN blocks_total > 0 THEN 100 * blocks_done / blocks_total END AS percent
+    FROM pg_stat_progress_create_index WHERE pid = :pid
+    """
+)
+
+
+class Watch:
+    """A thread with a connection of its own, which it opens when a step takes longer than a moment."""
+
+    def __init__(self, url: URL | None, pid: int, application: str) -> None:
+        """Watch nothing yet.
+
+        Args:
+            url: Of the database; None where there is no way to open another connection.
+            pid: Of the session that is watched.
+            application: What the watching session is called on the server.
+        """
+        self.url, self.pid, self.application = url, pid, application
+        self.blockers = ""
+        self._since: float | None = None
+        self._what = ""
+        self._told = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="handrail watch", daemon=True)
+
+    def __enter__(self) -> Watch:
+        if self.url is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def step(self, what: str | None) -> None:
+        """Tell what is being run now; None when nothing is."""
+        self._what, self.blockers = what or "", ""
+        self._since = time.monotonic() if what else None
+        self._told = time.monotonic()
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            if self._since is not None and time.monotonic() - self._since > QUIET_SECONDS:
+                try:
+                    assert self.url is not None
+                    with_connection(self.url, self._look_on, application=self.application, autocommit=True)
+                except Exception:  # noqa: BLE001 - nothing depends on what is seen here, and the migration goes on
+                    return
+
+    def _look_on(self, connection: Connection) -> None:
+        while not self._ended.is_set():
+            if self._since is not None:
+                rows = connection.execute(BLOCKERS, {"pid": self.pid}).all()
+                if rows:
+                    self.blockers = " by " + ", and by ".join(map(described, rows))
+                self._tell(connection)
+            self._ended.wait(LOOK_SECONDS)
+
+    def _tell(self, connection: Connection) -> None:
+        since, now = self._since, time.monotonic()
+        if since is None or now - self._told < (1.0 if sys.stderr.isatty() else TELL_SECONDS):
+            return
+        self._told = now
+        index = connection.execute(INDEX, {"pid": self.pid}).first()
+        doing = f", {progress(index)}" if index else ""
+        print(f"  {self._what}: {now - since:.0f} s{doing}{self.blockers and f', blocked{self.blockers}'}",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
+def described(row: Any) -> str:
+    """Describe a session that is in the way."""
+    age = f", its transaction is {row.seconds:.0f} s old" if row.seconds is not None else ""
+    return f"pid {row.pid} ({row.usename or 'unknown'}{age}, {row.state or 'unknown'}: {row.query})"
+
+
+def progress(row: Any) -> str:
+    """Describe how far the building of an index is."""
+    if row.phase.startswith("waiting"):
+        return f"index on {row.relation}: {row.phase} ({row.lockers_done} of {row.lockers_total})"
+    percent = f" {row.percent} %" if row.percent is not None else ""
+    return f"index on {row.relation}: {row.phase}{percent}"
