@@ -171,8 +171,8 @@ class Journal:
         number: int = connection.scalar(
             text(
                 f"INSERT INTO {self._table} (revision, direction, started_at, host, application_version, "  # noqa: S608
-                "script_sha256, code_sha256) VALUES (:revision, :direction, clock_timestamp(), :host, :application_version, "
-                ":script_sha256, :code_sha256) RETURNING id"
+                "script_sha256, code_sha256) VALUES (:revision, :direction, clock_timestamp(), :host, "
+                ":application_version, :script_sha256, :code_sha256) RETURNING id"
             ),
             {"revision": revision, "direction": direction, **self._here(), **digests(path)},
         )

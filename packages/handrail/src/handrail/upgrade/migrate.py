@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from handrail.catalog import Kind, Name, read_catalog
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
@@ -100,6 +100,8 @@ class Upgrade:
     def look(self) -> list[MigrationStep]:
         """Read where the database stands, make sure that it can be believed, and return what is to be done."""
         with self.connection.begin():
+            # One snapshot: between two questions another process may have moved the version, and journalled it.
+            self.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             there = rows(self.connection, self.schema, self.project.version_table)
             self.versions = there or []
             self.journal.look(self.connection)
@@ -202,15 +204,19 @@ class Upgrade:
         """Run what is left; False when it was blocked and the pause is over."""
         try:
             self.run()
-        except DBAPIError as error:
+        except Exception as raised:
+            blockers = self.watch.blockers
             self.watch.step(None)
-            if lost(error):
+            error = first_refusal(raised)
+            if error is None:
+                raise
+            if lost(error) or self.connection.invalidated:
                 self.say_the_truth(error)
                 return True
             if self.connection.in_transaction():
                 self.connection.rollback()
             self._refuse_what_is_there(error)
-            self.patience.pause_after(error, self.running.revision if self.running else "", self.watch.blockers)
+            self.patience.pause_after(error, self.running.revision if self.running else "", blockers)
             return False
         self.watch.step(None)
         return True
@@ -329,6 +335,16 @@ class Upgrade:
                 f"and every write still maintains it. Build it again: REINDEX INDEX CONCURRENTLY {invalid[0]};  or "
                 f"drop it: DROP INDEX CONCURRENTLY {invalid[0]};"
             )
+
+
+def first_refusal(raised: BaseException) -> DBAPIError | None:
+    """Return what the database said first: what is raised in the end may come from the attempt to tidy up after it."""
+    found = None
+    error: BaseException | None = raised if isinstance(raised, SQLAlchemyError) else None
+    while error is not None:
+        found = error if isinstance(error, DBAPIError) else found
+        error = error.__context__
+    return found
 
 
 def lost(error: DBAPIError) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from handrail.connection import ServerMessage, quoted
 from handrail.errors import AccessDeniedError, PoolerError, ReadOnlyError
@@ -50,7 +50,8 @@ def considerate(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(DBAPIError):
+        # After a lost connection there is nothing to set, and an error of ours is on its way.
+        with suppress(SQLAlchemyError):
             if connection.in_transaction():
                 connection.rollback()
             set_up(connection, before)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from handrail.errors import BusyError
 
@@ -58,7 +58,7 @@ class Turn:
         try:
             held = self.keeper.scalar(HELD, {"key": self.key})
             release(self.keeper)
-        except DBAPIError:
+        except SQLAlchemyError:
             held = False
         if not held:
             raise BusyError(
@@ -141,5 +141,5 @@ def give_back(connection: Connection, key: int) -> None:
             connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
         release(connection)
-    except DBAPIError:
-        connection.invalidate()
+    except SQLAlchemyError:
+        return  # with the session its locks are gone

@@ -1,0 +1,166 @@
+"""Each thing that can be wrong has a sentence, an exit code, and no traceback."""
+
+from __future__ import annotations
+
+from faults.shop import Shop, revision
+from handrail import errors
+
+
+def refusal(shop: Shop, kind: type[errors.HandrailError], *arguments: str, **environment: str) -> str:
+    """Run `alembic …`, which must end with this error, and return what it said."""
+    done = shop.project.alembic(*arguments, **environment)
+    assert done.returncode == kind.exit_code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return " ".join(done.stdout.split())
+
+
+def test_a_database_ahead_of_the_code(shop: Shop) -> None:
+    """A rolled back deploy: the journal knows what is missing here."""
+    shop.project.succeeds("upgrade", "head")
+    (shop.project.root / "alembic/versions/r6.py").unlink()
+
+    message = refusal(shop, errors.DatabaseAheadError, "upgrade", "head")
+
+    assert "the database is at r6, and this code has no such revision. It was applied on" in message
+
+
+def test_an_unknown_revision(shop: Shop) -> None:
+    """A name that is no revision."""
+    assert "r77" in refusal(shop, errors.HeadsError, "upgrade", "r77")
+
+
+def test_two_heads(shop: Shop) -> None:
+    """Two branches that were merged: which of them is head?"""
+    shop.project.succeeds("upgrade", "r1")
+    revision(shop.project, "r7", "r5", "pass")
+
+    message = refusal(shop, errors.HeadsError, "upgrade", "head")
+
+    assert "there are 2 heads" in message
+    assert 'alembic merge -m "join r6 and r7" r6 r7' in message
+
+
+def test_a_version_table_that_was_emptied(shop: Shop) -> None:
+    """The journal knows better than to run everything once more."""
+    shop.project.succeeds("upgrade", "head")
+    shop.sql("DELETE FROM shop.alembic_version")
+
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+
+    assert "alembic stamp r6" in message
+    shop.project.succeeds("stamp", "r6")
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
+    """The statement in the message mends it."""
+    shop.project.succeeds("upgrade", "r2")
+    shop.sql("ALTER TABLE shop.alembic_version DROP CONSTRAINT alembic_version_pkc")
+    shop.sql("INSERT INTO shop.alembic_version VALUES ('r2')")
+
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+
+    shop.sql(message[message.index("DELETE FROM") :])
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_a_version_table_with_overlapping_rows(shop: Shop) -> None:
+    """One contains the other."""
+    shop.project.succeeds("upgrade", "r2")
+    shop.sql("INSERT INTO shop.alembic_version VALUES ('r1')")
+
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+
+    shop.sql(message[message.index("DELETE FROM") :])
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_tables_without_a_version(shop: Shop) -> None:
+    """A database that was made in another way."""
+    shop.sql("CREATE SCHEMA shop")
+    shop.sql("CREATE TABLE shop.goods (id int PRIMARY KEY)")
+
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+
+    assert "alembic stamp r6" in message
+
+
+def test_an_edited_revision(shop: Shop) -> None:
+    """Comments may change; what it does may not, unless somebody says that it is meant."""
+    shop.project.succeeds("upgrade", "head")
+    path = shop.project.root / "alembic/versions/r3.py"
+    path.write_text("# a comment\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    shop.project.succeeds("upgrade", "head")
+    path.write_text(path.read_text(encoding="utf-8").replace("note text", "note varchar"), encoding="utf-8")
+
+    message = refusal(shop, errors.EditedRevisionError, "upgrade", "head")
+
+    assert "alembic -x accept=r3 upgrade head" in message
+    shop.project.succeeds("-x", "accept=r3", "upgrade", "head")
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_another_role_than_the_expected(shop: Shop) -> None:
+    """It would own everything."""
+    shop.project.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\nexpect_role = "owner"\n')
+
+    assert 'expect_role = "owner"' in refusal(shop, errors.AccessDeniedError, "upgrade", "head")
+    assert shop.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'") == "0"
+
+
+def test_a_read_only_database(shop: Shop) -> None:
+    """As a standby is."""
+    database = shop.dsn.rpartition("/")[2].partition("?")[0]
+    shop.sql(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
+
+    assert "RESET default_transaction_read_only" in refusal(shop, errors.ReadOnlyError, "upgrade", "head")
+
+
+def test_no_server(shop: Shop) -> None:
+    """One line."""
+    message = refusal(
+        shop, errors.DatabaseUnavailableError, "upgrade", "head", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing"
+    )
+
+    assert "no PostgreSQL answers at 127.0.0.1:1" in message
+
+
+def test_a_statement_that_takes_too_long(shop: Shop) -> None:
+    """Stopped by the server; which setting, and what to do."""
+    shop.project.succeeds("upgrade", "r2")
+    revision(
+        shop.project, "r3", "r2", 'op.execute("SET LOCAL statement_timeout = 100")\nop.execute("SELECT pg_sleep(5)")'
+    )
+
+    message = refusal(shop, errors.StatementTimeoutError, "upgrade", "head")
+
+    assert "alembic/versions/r3.py:11: canceling statement due to statement timeout" in message
+
+
+def test_an_invalid_index_is_no_success(shop: Shop) -> None:
+    """Whoever left it there."""
+    shop.project.succeeds("upgrade", "head")
+    shop.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.ix_name'::regclass")
+
+    message = refusal(shop, errors.InvalidIndexError, "upgrade", "head")
+
+    assert "REINDEX INDEX CONCURRENTLY shop.ix_name;" in message
+    shop.sql("REINDEX INDEX CONCURRENTLY shop.ix_name")
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_the_journal_tells_what_was_done(shop: Shop) -> None:
+    """Up, down and stamped; the last step of each command with a catalog."""
+    shop.project.succeeds("upgrade", "head")
+    shop.project.succeeds("downgrade", "r5")
+    shop.project.succeeds("stamp", "r6")
+
+    told = shop.sql(
+        "SELECT string_agg(direction || ' ' || revision || ' ' || heads || coalesce(' ' || left(catalog, 1), ''), ', ' "
+        "ORDER BY id) FROM shop.handrail_journal"
+    )
+
+    assert told == (
+        "upgrade r1 r1, upgrade r2 r2, upgrade r3 r3, upgrade r4 r4, upgrade r5 r5, upgrade r6 r6 [, "
+        "downgrade r6 r5 [, stamp r6 r6 ["
+    )

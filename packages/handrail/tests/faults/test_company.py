@@ -1,0 +1,128 @@
+"""Others at the same time: ten upgrades at once, readers, and transactions that stay open."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psycopg
+
+from faults.shop import Shop
+from handrail.errors import BlockedError, BusyError
+from handrail.upgrade.turn import key_of
+
+REPLICAS = 10
+TURN = key_of('"shop"."alembic_version"', "turn")
+
+
+def test_ten_upgrades_at_once_from_empty(shop: Shop) -> None:
+    """As ten replicas of a service do it when they start: all succeed, and everything is done once."""
+    upgrades = [shop.start("upgrade", "head") for _ in range(REPLICAS)]
+    said = [upgrade.communicate(timeout=100) for upgrade in upgrades]
+
+    assert [upgrade.returncode for upgrade in upgrades] == [0] * REPLICAS, said
+    shop.assert_whole()
+
+
+def test_who_is_migrating_is_named(shop: Shop) -> None:
+    """Busy has an exit code of its own, and nothing was changed."""
+    shop.project.succeeds("upgrade", "r1")
+    with psycopg.connect(shop.dsn, application_name="the other deploy", autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [TURN])
+        busy = shop.project.alembic("-x", "wait=1", "upgrade", "head")
+
+    assert busy.returncode == BusyError.exit_code, busy.stdout + busy.stderr
+    assert "(pid " in busy.stdout
+    assert "the other deploy, since 20" in busy.stdout
+    assert "Waiting: another process is migrating" in busy.stderr
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r1"
+    shop.project.succeeds("upgrade", "head")
+
+
+def test_at_head_nobody_is_waited_for(shop: Shop) -> None:
+    """Where there is nothing to do, no lock is asked for."""
+    shop.project.succeeds("upgrade", "head")
+    with psycopg.connect(shop.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [TURN])
+        shop.project.succeeds("-x", "wait=0", "upgrade", "head")
+
+
+def test_a_turn_that_is_lost_stops_the_run(shop: Shop) -> None:
+    """When the session that holds the lock is ended, no further step is begun."""
+    shop.project.succeeds("upgrade", "r1")
+    with shop.transaction("UPDATE shop.goods SET name = 'x' WHERE id = 1"):
+        upgrade = shop.start("upgrade", "head")
+        shop.migrator()
+        keeper = shop.wait_for(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND "
+            "database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
+            f"(classid::bigint << 32) | objid::bigint = {TURN}"
+        )
+        shop.sql(f"SELECT pg_terminate_backend({keeper})")
+    out, err = upgrade.communicate(timeout=60)
+
+    assert upgrade.returncode == BusyError.exit_code, out + err
+    assert "stopped before the next step" in out
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> None:
+    """The upgrade waits a second at a time, names who blocks it, and succeeds when the way is free."""
+    shop.project.succeeds("upgrade", "r2")
+    stalls: list[float] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(shop.dsn, autocommit=True) as connection:
+            while not ended.wait(0.01):
+                begun = time.monotonic()
+                connection.execute("SELECT name FROM shop.goods WHERE id = 1")
+                stalls.append(time.monotonic() - begun)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    with shop.transaction():
+        upgrade = shop.start("upgrade", "r3")
+        for reader in readers:
+            reader.start()
+        time.sleep(6)
+    begun = time.monotonic()
+    out, err = upgrade.communicate(timeout=60)
+    finished = time.monotonic() - begun
+    ended.set()
+    for reader in readers:
+        reader.join()
+
+    assert upgrade.returncode == 0, out + err
+    assert "Revision r3 is blocked by pid" in err
+    assert "SELECT count(*) FROM shop.goods" in err
+    assert max(stalls) < 2
+    assert finished < 8
+
+
+def test_patience_has_an_end(shop: Shop) -> None:
+    """Who blocks is named, with an exit code of its own; nothing is half done."""
+    shop.project.succeeds("upgrade", "r2")
+    with shop.transaction():
+        blocked = shop.project.alembic("-x", "wait=2", "upgrade", "head")
+
+    assert blocked.returncode == BlockedError.exit_code, blocked.stdout + blocked.stderr
+    assert "did not let go of what it changes by pid" in blocked.stdout
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_a_concurrent_index_waits_longer_than_a_lock(shop: Shop) -> None:
+    """Nobody waits behind it, so it is not bound by lock_timeout."""
+    shop.project.succeeds("upgrade", "r5")
+    with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1"):
+        upgrade = shop.start("upgrade", "head")
+        time.sleep(4)
+        assert upgrade.poll() is None
+    out, err = upgrade.communicate(timeout=60)
+
+    assert upgrade.returncode == 0, out + err
+    assert "is blocked" not in err
+    shop.assert_whole()

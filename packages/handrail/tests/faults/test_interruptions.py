@@ -1,0 +1,148 @@
+"""Killed, cut off, frozen: whatever ends an upgrade, running it again finishes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+from faults.shop import Shop, index, revision
+from handrail.errors import DatabaseUnavailableError, MigrationError
+
+KILLS = 6  # in the suite; `python -m bench faults` does 500
+
+
+def test_a_killed_upgrade_is_finished_by_the_next(shop: Shop) -> None:
+    """At random moments; whatever is half there then, nobody has to look at it."""
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        migrator = shop.start("upgrade", "head")
+        time.sleep(chance.uniform(0.3, 1.0))
+        migrator.kill()
+        migrator.communicate()
+
+    shop.project.succeeds("upgrade", "head")
+
+    shop.assert_whole()
+
+
+def test_a_terminated_session_is_told_as_it_is(shop: Shop) -> None:
+    """The administrator ends the session in the middle of an index: one line, and the next run goes on."""
+    shop.project.succeeds("upgrade", "r5")
+    with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1"):
+        upgrade = shop.start("upgrade", "head")
+        shop.sql(f"SELECT pg_terminate_backend({shop.migrator()})")
+        out, err = upgrade.communicate(timeout=60)
+
+    assert upgrade.returncode == DatabaseUnavailableError.exit_code, out + err
+    assert "The database is at r5" in out
+    assert "Traceback" not in out + err
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_an_index_that_failed_is_built_again(shop: Shop) -> None:
+    """Duplicates stop a unique index; without them the same command builds it, and nothing INVALID stays meanwhile."""
+    shop.project.succeeds("upgrade", "r5")
+    shop.sql("UPDATE shop.goods SET code = 1 WHERE id = 2")
+
+    failed = shop.project.alembic("upgrade", "head")
+
+    assert failed.returncode == MigrationError.exit_code, failed.stdout + failed.stderr
+    assert "could not create unique index" in failed.stdout
+    assert shop.invalid() is None
+    shop.sql("UPDATE shop.goods SET code = 2 WHERE id = 2")
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_an_invalid_index_of_earlier_times_is_not_taken_for_the_wanted_one(shop: Shop) -> None:
+    """What plain Alembic left behind: `if_not_exists` would pass over it and report success."""
+    shop.project.succeeds("upgrade", "r5")
+    shop.sql("CREATE INDEX ix_code ON shop.goods (code)")
+    shop.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.ix_code'::regclass")
+
+    done = shop.project.alembic("upgrade", "head")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Dropping the INVALID index shop.ix_code" in done.stderr
+    shop.assert_whole()
+
+
+def test_a_mixed_revision_goes_on_where_it_was_stopped(shop: Shop) -> None:
+    """Its first half is committed by the block; the second run passes over it instead of failing at it."""
+    shop.project.succeeds("upgrade", "r3")
+    with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1") as writer:
+        shop.sql("ALTER ROLE CURRENT_USER SET lock_timeout = 0")
+        upgrade = shop.start("-x", "wait=0", "upgrade", "r4")
+        time.sleep(2)
+        upgrade.kill()
+        upgrade.communicate()
+        writer.rollback()
+
+    shop.project.succeeds("upgrade", "head")
+
+    shop.assert_whole()
+
+
+def test_an_edit_of_a_half_applied_revision_is_refused(shop: Shop) -> None:
+    """Otherwise the number of its statements would no longer say which of them are done."""
+    shop.project.succeeds("upgrade", "r3")
+    mixed = 'op.execute("ALTER TABLE shop.goods ADD COLUMN {0} int")\n' + index("ix_extra", "nothing")
+    revision(shop.project, "r4", "r3", mixed.format("extra"))
+    assert shop.project.alembic("upgrade", "r4").returncode == MigrationError.exit_code
+    revision(shop.project, "r4", "r3", mixed.format("other"))
+
+    message = shop.project.refuses("upgrade", "r4")
+
+    assert "its file was edited since. Its statement 1 was: ALTER TABLE shop.goods ADD COLUMN extra int" in message
+
+
+def test_writes_on_the_bind_before_a_block_are_refused(shop: Shop) -> None:
+    """They could neither be undone nor passed over."""
+    shop.project.succeeds("upgrade", "r3")
+    bind = 'op.get_bind().exec_driver_sql("UPDATE shop.goods SET note = name")\n'
+    revision(shop.project, "r4", "r3", bind + index("ix_extra", "code"))
+
+    message = shop.project.refuses("upgrade", "r4")
+
+    assert "before its autocommit_block it writes with op.get_bind() (UPDATE shop.goods SET note = name)" in message
+    assert shop.sql("SELECT count(*) FROM shop.goods WHERE note IS NOT NULL") == "0"
+
+
+def test_a_frozen_migrator_lets_go(shop: Shop) -> None:
+    """Stopped in the middle of a transaction that holds a lock: readers wait a few seconds, not for ever."""
+    shop.project.succeeds("upgrade", "r2")
+    revision(shop.project, "r3", "r2",
+             'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")\nimport time; time.sleep(4)')  # fmt: skip
+    upgrade = shop.start("upgrade", "r3")
+    shop.wait_for(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'shop.goods'::regclass AND mode = 'AccessExclusiveLock'"
+    )
+    os.kill(upgrade.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        shop.sql("SELECT count(*) FROM shop.goods")
+        waited = time.monotonic() - begun
+    finally:
+        upgrade.kill()
+        upgrade.communicate()
+
+    assert waited < 8
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
+
+
+def test_a_migrator_killed_in_the_queue_blocks_nobody(shop: Shop) -> None:
+    """Its statement would wait on in the server, and every reader behind it."""
+    shop.project.succeeds("upgrade", "r2")
+    with shop.transaction():
+        upgrade = shop.start("upgrade", "r3")
+        shop.wait_for("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shop.goods'::regclass")
+        upgrade.kill()
+        begun = time.monotonic()
+        shop.sql("SELECT count(*) FROM shop.goods")
+        waited = time.monotonic() - begun
+    upgrade.communicate()
+
+    assert waited < 3
