@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+from configparser import InterpolationError
 from typing import TYPE_CHECKING
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from handrail.connection import parse_url
+from handrail.development import database_url
 from handrail.errors import ConfigurationError, MigrationError
+from handrail.revisions import PLACEHOLDER_URL
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL
+
     from handrail.config import Project
 
 
@@ -39,3 +45,18 @@ def load_scripts(config: Config) -> ScriptDirectory:
             f"a revision file cannot be imported: {place}{type(error).__name__}: {error}. Mend it, then try again."
         ) from error
     return directory
+
+
+def database_of(project: Project, config: Config) -> URL:
+    """Return the URL of alembic.ini, else of the environment, else of the development server, which is started."""
+    return parse_url(ini_url(config) or project.migration_url or database_url(project))
+
+
+def ini_url(config: Config) -> str | None:
+    """Return `sqlalchemy.url` of alembic.ini if there is a real one, also when its `%` are not doubled."""
+    section, option = config.config_ini_section, "sqlalchemy.url"
+    try:
+        url = config.file_config.get(section, option, fallback=None)
+    except InterpolationError:
+        url = config.file_config.get(section, option, raw=True)
+    return None if url == PLACEHOLDER_URL else url or None

@@ -6,7 +6,6 @@ import atexit
 import gc
 import logging
 import sys
-from configparser import InterpolationError
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,8 @@ from handrail.autogenerate import Proposal, check, propose
 from handrail.cache import Cache
 from handrail.catalog import Kind, Name
 from handrail.config import Project, load_project
+from handrail.configuration import database_of
 from handrail.connection import parse_url, with_connection
-from handrail.development import database_url
 from handrail.discovery import import_models, load_metadata, without_garbage_collection
 from handrail.errors import ConfigurationError, MigrationError
 from handrail.failures import located_errors, shown_as_alembic_errors
@@ -29,7 +28,6 @@ from handrail.gate import refuse_unallowed
 from handrail.history import THROWAWAY, history_catalog, history_database, history_server
 from handrail.ownership import Ownership, create_schema
 from handrail.renames.terminal import ask_on_terminal
-from handrail.revisions import PLACEHOLDER_URL
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged
 from handrail.upgrade.migrate import Upgrade, migrate
@@ -314,17 +312,7 @@ def configured_url(project: Project, config: Config) -> URL:
                 f"-x {name}={value or ''} names no database; it must be -x url=postgresql://user:password@host/name. "
                 "(If a variable of the shell was meant there, it is empty.)"
             )
-    return parse_url(ini_url(config) or project.migration_url or database_url(project))
-
-
-def ini_url(config: Config) -> str | None:
-    """Return `sqlalchemy.url` of alembic.ini if there is a real one, also when its `%` are not doubled."""
-    section, option = config.config_ini_section, "sqlalchemy.url"
-    try:
-        url = config.file_config.get(section, option, fallback=None)
-    except InterpolationError:
-        url = config.file_config.get(section, option, raw=True)
-    return None if url == PLACEHOLDER_URL else url or None
+    return database_of(project, config)
 
 
 def script_folders() -> list[Path]:

@@ -16,8 +16,10 @@ COMMANDS = {
     "completion": "Print the line that switches on tab completion for your shell.",
     "db": "Start, stop and use this project's own development PostgreSQL.",
     "dev": "Run the service here: PostgreSQL, migrations, web server.",
+    "log": "Show what was done to the database, when and by whom.",
     "rebase": "Put a local revision behind the other head.",
     "schema": "Print or write the schema that the revisions create.",
+    "status": "Tell where the database stands, and what needs attention.",
 }
 
 

@@ -21,6 +21,7 @@ from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, Inv
 from handrail.gate import refuse_unallowed
 from handrail.heads import described, merge_command
 from handrail.ownership import JOURNAL, create_schema
+from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Done, Journal
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
@@ -41,15 +42,6 @@ if TYPE_CHECKING:
 CUT_OFF = {"57P01", "57P02", "57P03", "25P03"}
 ALREADY_THERE = {"42P07", "42710", "42P06", "42701"}  # table, object, schema, column
 TRUTH_SECONDS = 20.0  # within which the server has noticed that the connection is lost
-
-INVALID = text(
-    """
-    SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE NOT i.indisvalid AND n.nspname = :schema AND c.relkind = 'i'
-        AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ORDER BY 1
-    """
-)
 
 
 @dataclass

@@ -107,26 +107,28 @@ def refuse_edited(
     Raises:
         EditedRevisionError: There is one that was not accepted.
     """
-    newest = {
-        entry.revision: entry for entry in entries if entry.direction in ("upgrade", "accept") and entry.code_sha256
-    }
-    if not newest:
-        return []
-    edited = []
-    for script in directory.iterate_revisions(tuple(versions), "base") if versions else ():
-        entry, path = newest.get(script.revision), Path(script.path)
-        if entry is None or digests_equal(entry, path):
-            continue
-        if script.revision not in accepted:
+    found = edited(versions, directory, entries)
+    for entry, path in found:
+        if entry.revision not in accepted:
             shown = path.relative_to(root) if path.is_relative_to(root) else path
             raise EditedRevisionError(
                 f"nothing was changed: {shown} was applied on {entry.started_at:%Y-%m-%d %H:%M %Z} and edited since, "
                 "and it will not be run again: databases differ, depending on when they were made. Take the edit back "
                 f"(git log -p {shown}) and put it into a new revision. If database and file agree all the same: "
-                f"alembic -x accept={script.revision} upgrade head"
+                f"alembic -x accept={entry.revision} upgrade head"
             )
-        edited.append(script.revision)
-    return edited
+    return [entry.revision for entry, _ in found]
+
+
+def edited(versions: Sequence[str], directory: ScriptDirectory, entries: Sequence[Entry]) -> list[tuple[Entry, Path]]:
+    """Return the applied revisions whose files do something else now, the newest first."""
+    told = (entry for entry in entries if entry.direction in ("upgrade", "accept") and entry.code_sha256)
+    newest = {entry.revision: entry for entry in told}
+    if not newest or not versions:
+        return []
+    scripts = directory.iterate_revisions(tuple(versions), "base")
+    known_ones = ((newest[script.revision], Path(script.path)) for script in scripts if script.revision in newest)
+    return [(entry, path) for entry, path in known_ones if not digests_equal(entry, path)]
 
 
 def digests_equal(entry: Entry, path: Path) -> bool:

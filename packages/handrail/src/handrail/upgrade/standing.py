@@ -1,0 +1,123 @@
+"""Where a database stands, in one look: its revision, what is pending, and whatever needs somebody's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from handrail.catalog import Catalog, Kind, Name, read_catalog
+from handrail.catalog.difference import differences
+from handrail.catalog.words import in_words
+from handrail.connection import quoted
+from handrail.discovery import load_metadata
+from handrail.errors import HandrailError
+from handrail.ownership import JOURNAL
+from handrail.upgrade.invalid import INVALID
+from handrail.upgrade.journal import Entry, Journal
+from handrail.upgrade.turn import holder, key_of
+from handrail.upgrade.versions import check_versions, edited, known, rows
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
+    from handrail.config import Project
+
+NOT_VALIDATED = text(
+    """
+    SELECT conrelid::regclass::text || '.' || quote_ident(conname) FROM pg_constraint
+    WHERE NOT convalidated AND connamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema) ORDER BY 1
+    """
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is true of a database now.
+
+    Attributes:
+        revisions: The rows of its version table.
+        heads: The newest revisions of the files.
+        pending: Revisions that `alembic upgrade heads` would run, the oldest first.
+        problem: What the next upgrade would refuse about the version table; empty when nothing.
+        edited: Applied revisions whose files do something else now.
+        unfinished: Revisions of which a part is there; the next upgrade goes on with them.
+        invalid_indexes: Indexes that no query uses.
+        not_validated: Constraints that are not known to hold for all rows.
+        migrating: Who is migrating at the moment; empty when nobody.
+        drift: What differs from the catalog after the last step; empty also when there is no journal.
+    """
+
+    revisions: Sequence[str]
+    heads: Sequence[str]
+    pending: Sequence[str]
+    problem: str
+    edited: Sequence[str]
+    unfinished: Sequence[str]
+    invalid_indexes: Sequence[str]
+    not_validated: Sequence[str]
+    migrating: str
+    drift: Sequence[str]
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to do anything. Constraints may be left unvalidated for a reason."""
+        return not (
+            self.pending or self.problem or self.edited or self.unfinished or self.invalid_indexes or self.drift
+        )
+
+
+def standing(connection: Connection, project: Project, directory: ScriptDirectory) -> Standing:
+    """Look at a database. Reads only."""
+    schema = schema_of(connection, project)
+    table = f"{quoted(schema)}.{quoted(project.version_table)}"
+    versions = rows(connection, schema, project.version_table) or []
+    journal = Journal(schema)
+    journal.look(connection)
+    entries = journal.entries(connection)
+    problem = ""
+    try:
+        check_versions(versions, directory, table, entries)
+    except HandrailError as error:
+        problem = str(error).removeprefix("nothing was changed: ")
+    here = [version for version in versions if known(directory, version)]
+    applied = {script.revision for script in directory.iterate_revisions(tuple(here), "base")} if here else set()
+    pending = [script.revision for script in directory.walk_revisions() if script.revision not in applied][::-1]
+    return Standing(
+        versions,
+        sorted(directory.get_heads()),
+        [] if problem else pending,
+        problem,
+        [entry.revision for entry, _ in edited(here, directory, entries)],
+        [entry.revision for entry in journal.unfinished(connection)],
+        list(connection.scalars(INVALID, {"schema": schema})),
+        list(connection.scalars(NOT_VALIDATED, {"schema": schema})),
+        holder(connection, key_of(table, "work")).strip(" ()"),
+        drift(connection, project, journal),
+    )
+
+
+def drift(connection: Connection, project: Project, journal: Journal) -> list[str]:
+    """Return in words what was changed since the last step that the journal knows."""
+    snapshot = journal.last_snapshot(connection)
+    if snapshot is None:
+        return []
+    own = (Name(Kind.TABLE, journal.schema, "", name) for name in (project.version_table, JOURNAL))
+    now = read_catalog(connection, schemas=[journal.schema]).without(*own)
+    return in_words(differences(Catalog.from_json(snapshot[1]), now))
+
+
+def schema_of(connection: Connection, project: Project) -> str:
+    """Return where the version table is."""
+    schema = project.version_table_schema or load_metadata(project).schema
+    return schema or connection.dialect.default_schema_name or "public"
+
+
+def journal_of(connection: Connection, project: Project) -> list[Entry]:
+    """Return the whole journal, the oldest entry first."""
+    journal = Journal(schema_of(connection, project))
+    journal.look(connection)
+    return journal.entries(connection)

@@ -1,0 +1,53 @@
+"""`handrail status` and `handrail log`: what is true of a database, for people and machines."""
+
+from __future__ import annotations
+
+import json
+
+from faults.shop import Shop
+
+
+def test_status_says_what_is_pending_and_that_nothing_is(shop: Shop) -> None:
+    """Before, in between, and at the newest revision."""
+    before = shop.project.handrail("status")
+    assert before.returncode == 1, before.stderr
+    assert "pending      r1, r2, r3, r4, r5, r6" in before.stdout
+
+    shop.project.succeeds("upgrade", "head")
+    after = shop.project.handrail("status")
+
+    assert after.returncode == 0, after.stdout + after.stderr
+    assert "Nothing to do." in after.stdout
+
+
+def test_status_names_what_needs_attention(shop: Shop) -> None:
+    """Edited files, INVALID indexes, constraints that were not validated, and edits by hand."""
+    shop.project.succeeds("upgrade", "head")
+    path = shop.project.root / "alembic/versions/r3.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("note text", "note varchar"), encoding="utf-8")
+    shop.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'shop.ix_name'::regclass")
+    shop.sql("ALTER TABLE shop.goods ADD CONSTRAINT positive CHECK (code > 0) NOT VALID")
+
+    found = shop.project.handrail("status", "--format", "json")
+
+    assert found.returncode == 1
+    told = json.loads(found.stdout)
+    assert told["edited"] == ["r3"]
+    assert told["invalid_indexes"] == ["shop.ix_name"]
+    assert told["not_validated"] == ["shop.goods.positive"]
+    assert any("positive" in line for line in told["drift"])
+    assert not told["well"]
+
+
+def test_log_shows_what_was_done(shop: Shop) -> None:
+    """The newest first."""
+    shop.project.succeeds("upgrade", "r2")
+    shop.project.succeeds("downgrade", "r1")
+
+    told = shop.project.handrail("log", "-n", "2")
+    entries = json.loads(shop.project.handrail("log", "--format", "json").stdout)
+
+    down, up = told.stdout.splitlines()
+    assert "downgrade r2" in down
+    assert "upgrade   r2" in up
+    assert [entry["revision"] for entry in entries] == ["r2", "r2", "r1"]
