@@ -53,7 +53,7 @@ END $$
 ORDINARY_TABLES = """
 SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$)'
-  AND c.relname <> '{version_table}'
+  AND c.relname NOT IN ('{version_table}', 'handrail_journal')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 """
 ASK_FOR_ROWS = "SELECT string_agg(format('EXISTS (SELECT FROM %s)', t.found), ' OR ') FROM ({tables}) AS t (found)"

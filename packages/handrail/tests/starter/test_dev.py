@@ -7,6 +7,8 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from handrail.errors import MigrationError
+
 if TYPE_CHECKING:
     import pytest
 
@@ -77,7 +79,7 @@ def test_a_failing_migration_ends_it(starter: Starter) -> None:
 
     done = starter.shell("handrail dev")
 
-    assert done.returncode == 255
+    assert done.returncode == MigrationError.exit_code
     assert "division by zero" in done.stdout
     assert "Uvicorn running" not in done.stderr
     assert "stopped" in starter.shell("handrail db status").stdout
