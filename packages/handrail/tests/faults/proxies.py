@@ -5,6 +5,7 @@ The protocol: https://www.postgresql.org/docs/current/protocol-message-formats.h
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -217,15 +218,15 @@ def pooling(url: str) -> Iterator[str]:
         server.close()
 
 
-def lend(client: socket.socket, server: socket.socket, message: Message | None) -> None:
-    """Carry messages until the transaction is over."""
-    while message is not None:
-        server.sendall(message.raw)
-        if message.kind in (b"Q", b"S"):
-            while (answer := read(server)) is not None:
-                client.sendall(answer.raw)
-                if answer.kind == b"Z":
-                    if answer.raw[-1:] == b"I":
-                        return
-                    break
-        message = read(client)
+def lend(client: socket.socket, server: socket.socket, message: Message) -> None:
+    """Carry messages until the transaction is over. Raises: OSError, when one of the two is gone."""
+    server.sendall(message.raw)
+    while True:
+        speaking, _, _ = select.select([client, server], [], [])
+        source, other = (server, client) if server in speaking else (client, server)
+        said = read(source)
+        if said is None:
+            raise ConnectionResetError
+        other.sendall(said.raw)
+        if source is server and said.kind == b"Z" and said.raw.endswith(b"I"):
+            return

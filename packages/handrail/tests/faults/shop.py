@@ -59,7 +59,7 @@ class Shop:
     def sql(self, statement: str) -> str | None:
         """Run one statement by itself, and return its first value as text."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            cursor = connection.execute(statement)
             row = cursor.fetchone() if cursor.description else None
         return None if row is None or row[0] is None else str(row[0])
 
@@ -94,7 +94,7 @@ class Shop:
     def transaction(self, statement: str = "SELECT count(*) FROM shop.goods") -> Iterator[psycopg.Connection]:
         """Hold a transaction open in which this was run."""
         with psycopg.connect(self.dsn) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
             yield connection
             connection.rollback()
 
