@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [autogenerate|commands|start] [--quick] [--format json]`."""
+"""The one command: `python -m bench [api|autogenerate|commands|start] [--quick] [--format json]`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from handrail.errors import HandrailError
 
-from bench import autogenerate, commands, report, start
+from bench import api, autogenerate, commands, report, start
 from bench.measure import BenchError
 
 DATABASE_HINT = (
@@ -31,7 +31,9 @@ def main() -> int:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project next to its peers.")
-    parser.add_argument("benchmark", nargs="?", choices=["all", "autogenerate", "commands", "start"], default="all")
+    parser.add_argument(
+        "benchmark", nargs="?", choices=["all", "api", "autogenerate", "commands", "start"], default="all"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
     parser.add_argument("--format", choices=["text", "json"], default="text", help="how to print it")
     parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of the usual ones")
@@ -57,6 +59,11 @@ def print_results(options: argparse.Namespace) -> None:
         starts = start.measure_starts(options.rounds or (start.QUICK_ROUNDS if options.quick else start.ROUNDS))
         texts.append(report.start_table(starts))
         values["start"] = report.start_json(starts)
+    if options.benchmark in ("all", "api"):
+        rounds = options.rounds or (api.QUICK_ROUNDS if options.quick else api.ROUNDS)
+        servers = api.measure_api(rounds, api.QUICK_SECONDS if options.quick else api.SECONDS)
+        texts.append(report.api_table(servers))
+        values["api"] = report.api_json(servers)
     print(json.dumps(values, indent=2) if options.format == "json" else "\n\n".join(texts))
 
 

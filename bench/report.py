@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from statistics import median
 
+from bench.api import Load, Served
 from bench.autogenerate import STOCK, Scenario
 from bench.commands import Comparison
 from bench.measure import Cost
@@ -133,6 +134,51 @@ def start_table(starts: Sequence[Start]) -> str:
 
 def start_json(starts: Sequence[Start]) -> list[dict[str, object]]:
     return [{"start": start.name, **milliseconds(start.costs)} for start in starts]
+
+
+def api_table(servers: Sequence[Served]) -> str:
+    """Return the CPU time of a request and requests per second, each divided by the bare server's."""
+    base = {title: request_figures(loads) for title, loads in servers[0].loads.items()}
+    rows = [
+        (
+            f"{served.name}, {title}",
+            *(f"{cost[name]:.0f}" for name in ("server_us", "database_us", "cpu_us")),
+            f"{cost['cpu_us'] / base[title]['cpu_us']:.2f}",
+            f"{cost['per_second']:.0f}",
+            f"{cost['per_second'] / base[title]['per_second']:.2f}",
+            f"{served.start_seconds * 1000:.0f}",
+            f"{cost['resident_mib']:.0f}",
+        )
+        for served in servers
+        for title, loads in served.loads.items()
+        for cost in [request_figures(loads)]
+    ]
+    return "\n".join(
+        [
+            aligned([("GET", "server", "database", "CPU", "ratio", "req/s", "ratio", "start", "MiB"), *rows]),
+            "",
+            "Medians; CPU in microseconds per request, server process and PostgreSQL's backends together. Start is the",
+            "one start, in milliseconds to the first 200.",
+        ]
+    )
+
+
+def api_json(servers: Sequence[Served]) -> list[dict[str, object]]:
+    return [
+        {"server": served.name, "read": title, "start_ms": round(served.start_seconds * 1000), **request_figures(loads)}
+        for served in servers
+        for title, loads in served.loads.items()
+    ]
+
+
+def request_figures(loads: Sequence[Load]) -> dict[str, float]:
+    return {
+        "server_us": round(median(load.server_cpu_seconds / load.requests for load in loads) * 1e6, 1),
+        "database_us": round(median(load.database_cpu_seconds / load.requests for load in loads) * 1e6, 1),
+        "cpu_us": round(median(load.cpu_seconds for load in loads) * 1e6, 1),
+        "per_second": round(median(load.per_second for load in loads), 1),
+        "resident_mib": round(median(load.resident_bytes for load in loads) / 2**20, 1),
+    }
 
 
 def milliseconds(costs: Sequence[Cost]) -> dict[str, float]:

@@ -1,0 +1,76 @@
+"""What requests cost the database: statements are counted, and every foreign key has its index."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from people import Person, join
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import SCHEMA
+from app.users.models import Role, User
+
+# A foreign key is covered by an index that begins with its columns, in any order. Without one, deleting a user reads
+# the whole table that refers to users.
+UNINDEXED = text(
+    """
+    SELECT c.conrelid::regclass::text || '.' || c.conname
+    FROM pg_constraint c
+    WHERE c.contype = 'f' AND c.connamespace = CAST(:schema AS text)::regnamespace AND NOT EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indisvalid
+          AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
+    )
+    """
+)
+
+
+@pytest.fixture
+async def root(app: FastAPI, client: AsyncClient) -> Person:
+    return await join(app, client, "root@example.com", "Root", Role.ADMIN)
+
+
+@contextmanager
+def counted(app: FastAPI) -> Iterator[list[str]]:
+    """Collect the statements that are sent to the database meanwhile."""
+    engine, statements = app.state.sessions.kw["bind"].sync_engine, list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_reading_oneself_is_one_query(app: FastAPI, root: Person) -> None:
+    with counted(app) as statements:
+        answer = await root.send("GET", "/users/me")
+
+    assert answer.status_code == 200
+    assert len(statements) == 1, statements
+
+
+async def test_a_page_of_100_users_is_two_queries(app: FastAPI, root: Person, session: AsyncSession) -> None:
+    session.add_all(User(email=f"user{number}@example.com", name="User") for number in range(120))
+    await session.commit()
+
+    with counted(app) as statements:
+        answer = await root.send("GET", "/users?limit=100")
+
+    assert len(answer.json()["items"]) == 100
+    assert len(statements) == 2, statements
+
+
+async def test_every_foreign_key_has_an_index(session: AsyncSession) -> None:
+    keys = text(
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = CAST(:schema AS text)::regnamespace"
+    )
+
+    assert await session.scalar(keys, {"schema": f'"{SCHEMA}"'})
+    assert (await session.scalars(UNINDEXED, {"schema": f'"{SCHEMA}"'})).all() == []
