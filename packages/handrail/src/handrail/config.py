@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Any other ENVIRONMENT (`prod`, `staging`, …) is treated as production: nothing is started or created there.
 DEVELOPMENT = {"development", "dev", "local", "test", "testing", "ci"}
 
+JOURNAL = "handrail_journal"  # beside the version table, and as little a part of the models as that one is
+
 KEYS = {
     "metadata": str,
     "exclude": list,

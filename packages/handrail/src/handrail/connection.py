@@ -264,3 +264,9 @@ def describe(url: URL) -> str:
 def quoted(name: str) -> str:
     """Quote an identifier for SQL that somebody is to copy."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Return a string constant, whatever `standard_conforming_strings` says."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"

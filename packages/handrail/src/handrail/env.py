@@ -30,7 +30,7 @@ from handrail.ownership import Ownership, create_schema
 from handrail.renames.terminal import ask_on_terminal
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged
-from handrail.upgrade.migrate import Upgrade, migrate
+from handrail.upgrade.migrate import Upgrade
 from handrail.workarounds import import_custom_type
 from handrail.writing import prepare_writing
 
@@ -239,13 +239,18 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         pass_gate(migration, project)
         run_migrations()
         return
-    default_schema = schema or connection.dialect.default_schema_name or "public"
-    migrate(
-        Upgrade(
-            migration, connection, project, context.script, command_name(), default_schema, run_migrations, url,
-            wait_seconds(), x_arguments("accept"),
-        )
-    )  # fmt: skip
+    Upgrade(
+        migration=migration,
+        connection=connection,
+        project=project,
+        directory=context.script,
+        command=command_name(),
+        schema=schema or connection.dialect.default_schema_name or "public",
+        run=run_migrations,
+        url=url,
+        wait_seconds=wait_seconds(),
+        accepted=x_arguments("accept"),
+    ).migrate()
 
 
 def pass_gate(migration: MigrationContext, project: Project) -> None:

@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog import Catalog, read_catalog
-from handrail.connection import describe, parse_url, quoted, with_connection
+from handrail.connection import describe, literal, parse_url, quoted, with_connection
 from handrail.errors import MigrationError, ServerError
 from handrail.scratch import HISTORY_COMMENT, PREFIX, ScratchServer, scratch_server
 from handrail.whole_file import UNFINISHED
@@ -193,13 +193,13 @@ def _create(server: ScratchServer, template: str | None) -> str:
 
 
 def _publish(server: ScratchServer, unfinished: str, name: str, project: Project) -> None:
-    comment = _comment(project).replace("'", "''")
+    comment = literal(_comment(project))
     try:
         # A revision may have opened a connection of its own and left it open.
         server.scalar("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :d", d=unfinished)
         server.execute(
             f"ALTER DATABASE {quoted(unfinished)} RENAME TO {quoted(name)}",
-            f"COMMENT ON DATABASE {quoted(name)} IS '{comment}'",
+            f"COMMENT ON DATABASE {quoted(name)} IS {comment}",
         )
     except DBAPIError:
         # Another process was faster; the same scripts have the same result.

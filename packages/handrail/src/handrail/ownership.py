@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
+from handrail.config import JOURNAL
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import AccessDeniedError
 
@@ -36,9 +37,6 @@ FOREIGN_TABLES = text("""
         WHERE pg_table_is_visible(c.oid) AND c.relkind IN ('r', 'p', 'f')
         AND n.nspname NOT IN ('pg_catalog', coalesce(current_schema(), ''))
 """)
-
-
-JOURNAL = "handrail_journal"  # beside the version table, and as little a part of the models as that one is
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from handrail.config import Project, load_project
+from handrail.config import JOURNAL, Project, load_project
 from handrail.connection import ServerMessage
 from handrail.errors import HandrailError
 from handrail.scratch import ScratchServer, new_name, scratch_database_url, scratch_server
@@ -53,7 +53,7 @@ END $$
 ORDINARY_TABLES = """
 SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$)'
-  AND c.relname NOT IN ('{version_table}', 'handrail_journal')
+  AND c.relname NOT IN ('{version_table}', '{journal}')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 """
 ASK_FOR_ROWS = "SELECT string_agg(format('EXISTS (SELECT FROM %s)', t.found), ' OR ') FROM ({tables}) AS t (found)"
@@ -158,7 +158,7 @@ def handrail_template(
     handrail_project: Project, handrail_scratch: ScratchServer, handrail_database: str
 ) -> Iterator[str | None]:
     """Copy of the migrated database if the revisions themselves insert rows, which tests may rely on; else None."""
-    tables = ORDINARY_TABLES.format(version_table=handrail_project.version_table)
+    tables = ORDINARY_TABLES.format(version_table=handrail_project.version_table, journal=JOURNAL)
     with ExitStack() as stack:
         template = None
         question = handrail_scratch.scalar(ASK_FOR_ROWS.format(tables=tables), database=handrail_database)
@@ -181,7 +181,7 @@ def database(
         handrail_scratch.drop(handrail_database)
         handrail_scratch.create(handrail_database, template=handrail_template)
     else:
-        tables = ORDINARY_TABLES.format(version_table=handrail_project.version_table)
+        tables = ORDINARY_TABLES.format(version_table=handrail_project.version_table, journal=JOURNAL)
         empty(handrail_scratch, handrail_database, EMPTY_ALL_TABLES.format(tables=tables))
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 
 from handrail.boot import boot_id
-from handrail.connection import parse_url, quoted, with_connection
+from handrail.connection import literal, parse_url, quoted, with_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +61,10 @@ class ScratchServer:
     def create(self, name: str | None = None, template: str | None = None) -> str:
         """Create a database, empty or as a copy of `template`, and return its name."""
         name = name or new_name()
-        comment = OWNER_COMMENT.format(pid=os.getpid(), **whereabouts()).replace("'", "''")
+        comment = literal(OWNER_COMMENT.format(pid=os.getpid(), **whereabouts()))
         self.execute(
             f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template or 'template0')}",
-            f"COMMENT ON DATABASE {quoted(name)} IS '{comment}'",
+            f"COMMENT ON DATABASE {quoted(name)} IS {comment}",
         )
         self._created.add(name)
         return name

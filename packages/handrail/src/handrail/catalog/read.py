@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog.objects import Catalog, Kind, Name
 from handrail.catalog.queries import FRAME, GROUPS, LATER
+from handrail.connection import literal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -91,7 +92,7 @@ def canonical_settings(connection: Connection) -> Iterator[None]:
 
 
 def _set(connection: Connection, settings: dict[str, str]) -> None:
-    calls = [f"set_config('{name}', {_literal(value)}, false)" for name, value in settings.items()]
+    calls = [f"set_config('{name}', {literal(value)}, false)" for name, value in settings.items()]
     connection.exec_driver_sql(f"SELECT {', '.join(calls)}", execution_options=AS_IT_IS)
 
 
@@ -100,7 +101,7 @@ def statement(version: int, schemas: tuple[str, ...] | None) -> str:
     """Return the whole question for a server of this version."""
     in_schemas = ""
     if schemas is not None:
-        in_schemas = f"AND nspname = ANY (ARRAY[{', '.join(map(_literal, schemas))}]::name[])"
+        in_schemas = f"AND nspname = ANY (ARRAY[{', '.join(map(literal, schemas))}]::name[])"
     text = FRAME.replace("{in_schemas}", in_schemas) + "\nUNION ALL\n".join(GROUPS) + "\n) AS object"
     for column, (since, before) in LATER.items():
         text = text.replace(f"{{{column.partition('.')[2]}}}", column if version >= since else before)
@@ -122,8 +123,3 @@ MACROS = {
     "action": "CASE {0} WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' "
     "WHEN 'd' THEN 'SET DEFAULT' END",
 }
-
-
-def _literal(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"

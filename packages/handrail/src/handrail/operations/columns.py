@@ -9,10 +9,11 @@ from alembic.operations.ops import AddColumnOp, AlterColumnOp, DropColumnOp
 
 from handrail.catalog.ddl.columns import definition, value
 from handrail.catalog.ddl.partitions import parent_column
+from handrail.connection import literal
 from handrail.operations.casts import is_conversion, using
 from handrail.operations.comments import new_comment
 from handrail.operations.expressions import default_value, without_parentheses
-from handrail.operations.identifiers import ident, literal, table_of
+from handrail.operations.identifiers import ident, table_of
 from handrail.operations.sequences import chosen, identity_clauses
 from handrail.operations.statement import Statement, sql_text
 

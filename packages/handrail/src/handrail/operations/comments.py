@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.catalog.objects import Attributes, Kind, Name
-from handrail.operations.identifiers import ident, literal, qualified, relation, table_of
+from handrail.connection import literal
+from handrail.operations.identifiers import ident, qualified, relation, table_of
 from handrail.operations.statement import Statement
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from handrail.catalog.objects import Attributes, Kind, Name
+from handrail.connection import literal
 from handrail.operations import columns, constraints, indexes, sequences, tables, user_types
 from handrail.operations.code import CODE, ON_TABLES, VIEWS, alter_code, replace_function, text_of
 from handrail.operations.comments import comment, new_comment
 from handrail.operations.foreign_keys import added_afterwards
-from handrail.operations.identifiers import literal, mentions_relation, relation
+from handrail.operations.identifiers import mentions_relation, relation
 from handrail.operations.ordering import ordered_by_text, ordered_tables
 from handrail.operations.statement import create
 from handrail.operations.user_types import TYPES, flat, type_text

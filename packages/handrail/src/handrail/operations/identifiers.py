@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from handrail.catalog.ddl.spelling import identifier as ident
 from handrail.catalog.ddl.spelling import identifiers as idents
-from handrail.catalog.ddl.spelling import literal, qualified, table_of
 from handrail.catalog.ddl.spelling import place as relation
+from handrail.catalog.ddl.spelling import qualified, table_of
 from handrail.catalog.objects import Kind, Name
 
-__all__ = ["ident", "idents", "literal", "mentions", "mentions_relation", "qualified", "relation", "table_of"]
+__all__ = ["ident", "idents", "mentions", "mentions_relation", "qualified", "relation", "table_of"]
 
 
 @lru_cache(maxsize=4096)

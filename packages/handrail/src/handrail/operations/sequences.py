@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handrail.operations.identifiers import ident, literal, qualified, relation
+from handrail.catalog.ddl.types import LIMITS
+from handrail.connection import literal
+from handrail.operations.identifiers import ident, qualified, relation
 from handrail.operations.statement import Statement
 
 if TYPE_CHECKING:
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
 
     from handrail.catalog.difference import Difference
     from handrail.catalog.objects import Attributes, Name
-
-# The first number that does not fit.
-LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 CLAUSES = {
     "increment": "INCREMENT BY {}",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from handrail.catalog.ddl.spelling import MAX_NAME_BYTES
 from handrail.catalog.objects import Attributes, Kind, Name
-from handrail.operations.identifiers import literal, relation
+from handrail.connection import literal
+from handrail.operations.identifiers import relation
 from handrail.operations.sequences import chosen
 from handrail.operations.tables import in_words, own
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.catalog.objects import Attributes, Kind, Name
+from handrail.connection import literal
 from handrail.operations.comments import comment
-from handrail.operations.identifiers import ident, literal, relation
+from handrail.operations.identifiers import ident, relation
 from handrail.operations.statement import Statement
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from alembic.runtime.migration import MigrationContext
 
 from handrail.catalog.objects import Catalog, Kind, Name
 from handrail.catalog.read import read_catalog
-from handrail.operations.identifiers import ident, literal, qualified, table_of
+from handrail.connection import literal
+from handrail.operations.identifiers import ident, qualified, table_of
 from handrail.operations.statement import Statement
 
 if TYPE_CHECKING:

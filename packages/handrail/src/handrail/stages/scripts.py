@@ -20,8 +20,9 @@ from alembic.util import rev_id
 
 from handrail.catalog.difference import Difference
 from handrail.catalog.objects import Catalog, Name
+from handrail.connection import literal
 from handrail.operations import operations
-from handrail.operations.identifiers import ident, literal, qualified, table_of
+from handrail.operations.identifiers import ident, qualified, table_of
 from handrail.operations.statement import Statement
 from handrail.renames import in_order
 from handrail.stages.plan import shortened

@@ -5,12 +5,10 @@ turn          whose turn it is: a lock that is asked for again and again, never 
 session       what the migrating session promises the others on the server
 patience      trying again what others blocked
 progress      how far a revision came that cannot be one transaction
+invalid       indexes that no query uses
 unfinished    what an interrupted statement left behind
 journal       what was done to this database, when, by whom, and what it looked like afterwards
 versions      whether the version table can be believed
+standing      where a database stands, for somebody who asks
 watch         who blocks us, and how far an index is, seen from another session
 """
-
-from handrail.upgrade.migrate import migrate
-
-__all__ = ["migrate"]

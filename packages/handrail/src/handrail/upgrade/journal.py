@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.read import AS_IT_IS
+from handrail.config import JOURNAL
 from handrail.connection import quoted
-from handrail.ownership import JOURNAL
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from handrail.catalog import Catalog
 
 CREATE = """
 CREATE TABLE {table} (
@@ -129,8 +128,7 @@ class Journal:
 
     @property
     def _table(self) -> str:
-        """Its name in `text()`, where a colon would begin a parameter."""
-        return self.table.replace(":", r"\:")
+        return in_text(self.table)
 
     def look(self, connection: Connection) -> bool:
         """Find out whether it exists."""
@@ -154,15 +152,18 @@ class Journal:
         """Return the revisions of which a part is there."""
         return self.entries(connection, "finished_at IS NULL")
 
-    def last_snapshot(self, connection: Connection) -> tuple[Entry, str] | None:
-        """Return the newest row that has a catalog, and the catalog as text."""
+    def last_catalog(self, connection: Connection) -> Catalog | None:
+        """Return the newest catalog; None when there is none."""
         if not self.there:
             return None
-        found = self.entries(connection, f"id = (SELECT max(id) FROM {self._table} WHERE catalog IS NOT NULL)")  # noqa: S608
-        if not found:
-            return None
-        catalog = connection.scalar(text(f"SELECT catalog FROM {self._table} WHERE id = :id"), {"id": found[0].id})  # noqa: S608
-        return found[0], catalog
+        query = f"SELECT catalog FROM {self._table} WHERE catalog IS NOT NULL ORDER BY id DESC LIMIT 1"  # noqa: S608
+        found = connection.scalar(text(query))
+        return Catalog.from_json(found) if found else None
+
+    def catalog_now(self, connection: Connection, version_table: str) -> Catalog:
+        """Return what the schema holds at this moment, without the two tables that are no part of it."""
+        own = (Name(Kind.TABLE, self.schema, "", name) for name in (version_table, JOURNAL))
+        return read_catalog(connection, schemas=[self.schema]).without(*own)
 
     def begin(self, connection: Connection, revision: str, direction: str, path: Path | None) -> int | None:
         """Record that a part of a revision is about to be committed; return the row's number."""
@@ -216,6 +217,11 @@ class Journal:
 
     def _here(self) -> Mapping[str, str | None]:
         return {"host": socket.gethostname(), "application_version": self.application_version}
+
+
+def in_text(name: str) -> str:
+    """Return a quoted name as it stands in `text()`, where a colon would begin a parameter."""
+    return name.replace(":", r"\:")
 
 
 def entry(row: Mapping[Any, Any]) -> Entry:

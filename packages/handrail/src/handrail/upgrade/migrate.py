@@ -15,19 +15,18 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from handrail.catalog import Kind, Name, read_catalog
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
 from handrail.gate import refuse_unallowed
 from handrail.heads import described, merge_command
-from handrail.ownership import JOURNAL, create_schema
+from handrail.ownership import create_schema
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Done, Journal
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
 from handrail.upgrade.session import considerate, pid_of, refuse_pooler, refuse_read_only, refuse_wrong_role
 from handrail.upgrade.turn import Turn, key_of, obtain, release, turn
-from handrail.upgrade.versions import check_versions, refuse_edited, rows
+from handrail.upgrade.versions import check_versions, name_of, refuse_edited, rows
 from handrail.upgrade.watch import Watch
 
 if TYPE_CHECKING:
@@ -87,15 +86,14 @@ class Upgrade:
     @property
     def version_table(self) -> str:
         """Its name in SQL."""
-        return f"{quoted(self.schema)}.{quoted(self.project.version_table)}"
+        return name_of(self.schema, self.project.version_table)
 
     def look(self) -> list[MigrationStep]:
         """Read where the database stands, make sure that it can be believed, and return what is to be done."""
         with self.connection.begin():
             # One snapshot: between two questions another process may have moved the version, and journalled it.
             self.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            there = rows(self.connection, self.schema, self.project.version_table)
-            self.versions = there or []
+            self.versions = rows(self.connection, self.version_table)
             self.journal.look(self.connection)
             self.entries = self.journal.entries(self.connection)
         if self.command != "stamp":
@@ -116,8 +114,8 @@ class Upgrade:
             f"behind the other:\n    handrail rebase {heads[-1]}\n  or join them:\n    {merge_command(heads)}"
         )
 
-    def finish_or_nothing(self) -> None:
-        """Do all of it."""
+    def migrate(self) -> None:
+        """Do what the command asks for."""
         steps = self.look()
         edited = self._refuse_edited()
         if not steps and self.versions and not edited:
@@ -267,7 +265,7 @@ class Upgrade:
             return
         seconds = time.monotonic() - self.started
         running = self.running if not step.is_stamp else None
-        catalog = self._catalog() if self.last else None
+        catalog = self.journal.catalog_now(self.connection, self.project.version_table) if self.last else None
         if running is not None:
             done = Done(running.revision, running.direction, running.path, self.reached, seconds,
                         self.patience.retries, catalog, running.steps)  # fmt: skip
@@ -276,10 +274,6 @@ class Upgrade:
             self.journal.finish(
                 self.connection, Done(" ".join(heads) or "base", "stamp", None, self.reached, seconds, 0, catalog)
             )
-
-    def _catalog(self) -> Any:
-        own = (Name(Kind.TABLE, self.schema, "", name) for name in (self.project.version_table, JOURNAL))
-        return read_catalog(self.connection, schemas=[self.schema]).without(*own)
 
     def say_the_truth(self, error: DBAPIError) -> None:
         """After a lost connection: find out what the server did, and return only when all of it is done."""
@@ -310,7 +304,7 @@ class Upgrade:
                 obtain(connection, key_of(self.version_table, "work"), deadline, TRUTH_SECONDS)
             except BusyError:
                 pass
-            return rows(connection, self.schema, self.project.version_table) or []
+            return rows(connection, self.version_table)
 
         if self.url is not None:
             return with_connection(self.url, ask, application=f"alembic ({self.project.package})")
@@ -343,8 +337,3 @@ def lost(error: DBAPIError) -> bool:
     """Whether the error means that the connection is gone."""
     sqlstate = ServerMessage.of(error).sqlstate or ""
     return error.connection_invalidated or sqlstate in CUT_OFF or sqlstate.startswith("08")
-
-
-def migrate(upgrade: Upgrade) -> None:
-    """Run what the command asks for."""
-    upgrade.finish_or_nothing()

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.difference import differences
 from handrail.catalog.words import in_words
-from handrail.connection import quoted
 from handrail.discovery import load_metadata
 from handrail.errors import HandrailError
-from handrail.ownership import JOURNAL
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
 from handrail.upgrade.turn import holder, key_of
-from handrail.upgrade.versions import check_versions, edited, known, rows
+from handrail.upgrade.versions import check_versions, edited, known, name_of, rows
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -73,8 +70,8 @@ class Standing:
 def standing(connection: Connection, project: Project, directory: ScriptDirectory) -> Standing:
     """Look at a database. Reads only."""
     schema = schema_of(connection, project)
-    table = f"{quoted(schema)}.{quoted(project.version_table)}"
-    versions = rows(connection, schema, project.version_table) or []
+    table = name_of(schema, project.version_table)
+    versions = rows(connection, table)
     journal = Journal(schema)
     journal.look(connection)
     entries = journal.entries(connection)
@@ -92,7 +89,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         [] if problem else pending,
         problem,
         [entry.revision for entry, _ in edited(here, directory, entries)],
-        [entry.revision for entry in journal.unfinished(connection)],
+        [entry.revision for entry in entries if entry.finished_at is None],
         list(connection.scalars(INVALID, {"schema": schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": schema})),
         holder(connection, key_of(table, "work")).strip(" ()"),
@@ -102,12 +99,10 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
 
 def drift(connection: Connection, project: Project, journal: Journal) -> list[str]:
     """Return in words what was changed since the last step that the journal knows."""
-    snapshot = journal.last_snapshot(connection)
-    if snapshot is None:
+    before = journal.last_catalog(connection)
+    if before is None:
         return []
-    own = (Name(Kind.TABLE, journal.schema, "", name) for name in (project.version_table, JOURNAL))
-    now = read_catalog(connection, schemas=[journal.schema]).without(*own)
-    return in_words(differences(Catalog.from_json(snapshot[1]), now))
+    return in_words(differences(before, journal.catalog_now(connection, project.version_table)))
 
 
 def schema_of(connection: Connection, project: Project) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from handrail.connection import quoted
 from handrail.errors import DatabaseAheadError, EditedRevisionError, VersionTableError
-from handrail.upgrade.journal import code_sha256, script_sha256
+from handrail.upgrade.journal import code_sha256, in_text, script_sha256
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -64,13 +64,9 @@ def check_versions(versions: Sequence[str], directory: ScriptDirectory, table: s
 def known(directory: ScriptDirectory, version: str) -> bool:
     """Whether there is a file of this revision."""
     try:
-        return directory.revision_map.get_revision(version) is not None
+        return directory.get_revision(version) is not None
     except CommandError:
         return False
-    except Exception as error:
-        if type(error).__module__.startswith("alembic"):
-            return False
-        raise
 
 
 def ahead(unknown: Collection[str], table: str, entries: Sequence[Entry]) -> str:
@@ -136,10 +132,13 @@ def digests_equal(entry: Entry, path: Path) -> bool:
     return script_sha256(path) == entry.script_sha256 or code_sha256(path) == entry.code_sha256
 
 
-def rows(connection: Connection, schema: str, table: str) -> list[str] | None:
-    """Return the rows of the version table; None when there is no such table."""
-    name = f"{quoted(schema)}.{quoted(table)}"
-    if not connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}):
-        return None
-    in_text = name.replace(":", r"\:")
-    return list(connection.scalars(text(f"SELECT version_num FROM {in_text} ORDER BY version_num")))  # noqa: S608
+def name_of(schema: str, table: str) -> str:
+    """Return the version table's name in SQL; the locks are named after it, too."""
+    return f"{quoted(schema)}.{quoted(table)}"
+
+
+def rows(connection: Connection, table: str) -> list[str]:
+    """Return the rows of the version table, by its name in SQL; none when there is no such table."""
+    if not connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table}):
+        return []
+    return list(connection.scalars(text(f"SELECT version_num FROM {in_text(table)} ORDER BY version_num")))  # noqa: S608

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from handrail.catalog.ddl.spelling import comment, identifier, literal, options, place, table_of
+from handrail.catalog.ddl.spelling import comment, identifier, options, place, table_of
 from handrail.catalog.objects import Attributes, Catalog, Name
+from handrail.connection import literal
 
 PARALLEL = {"s": "safe", "r": "restricted"}
 ENABLED = {"disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from handrail.catalog.objects import Kind, Name
+from handrail.connection import literal
 
 # What PostgreSQL (`pg_get_keywords`, "can be function or type") takes for no name either; SQLAlchemy has only some.
 ALSO_RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
@@ -48,12 +49,6 @@ def place(name: Name) -> str:
 def table_of(name: Name) -> str:
     """Return the table that an object belongs to, qualified."""
     return qualified(name.schema, name.table)
-
-
-def literal(value: str) -> str:
-    """Return a string constant, whatever `standard_conforming_strings` says."""
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
 
 
 def options(values: Mapping[str, Any] | None, prefix: str = "") -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handrail.catalog.ddl.spelling import comment, identifier, literal, place, qualified
+from handrail.catalog.ddl.spelling import comment, identifier, place, qualified
 from handrail.catalog.objects import Attributes, Catalog, Kind, Name
+from handrail.connection import literal
 
 PUBLIC_COMMENT = "standard public schema"
 LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
