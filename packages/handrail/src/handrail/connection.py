@@ -19,7 +19,10 @@ from sqlalchemy import URL, Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from handrail.dsn import for_asyncpg
 from handrail.errors import AccessDeniedError, ConfigurationError, DatabaseUnavailableError, HandrailError
+from handrail.quoting import literal as literal  # noqa: PLC0414 - many take it from here
+from handrail.quoting import quoted as quoted  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -32,15 +35,6 @@ CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how
 
 CONNECT_TIMEOUT = 10  # seconds
 
-# Parameters of libpq, PostgreSQL's C library, that providers put into their URLs. asyncpg understands most of libpq's,
-# but would hand these on to the server, which refuses them.
-LIBPQ_ONLY = [
-    *("channel_binding", "connect_timeout", "fallback_application_name", "gssencmode", "keepalives"),
-    *("keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "pgbouncer", "require_auth"),
-    *("requirepeer", "sslcertmode", "sslcompression", "sslsni", "tcp_user_timeout"),
-]
-# Parameters of SQLAlchemy's dialect, which it takes out of the URL before asyncpg sees it.
-DIALECT_ONLY = ["async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"]
 DRIVERS = ("asyncpg", "psycopg")
 
 
@@ -142,11 +136,7 @@ async def _with_async_connection(
 
 def asyncpg_dsn(url: URL) -> str:
     """Return the URL as `asyncpg.connect` takes it; it holds the password."""
-    ssl = url.query.get("ssl")  # how SQLAlchemy's users spell sslmode for asyncpg
-    plain = url.set(drivername="postgresql").difference_update_query(["ssl", *DIALECT_ONLY, *LIBPQ_ONLY])
-    if isinstance(ssl, str):
-        plain = plain.update_query_dict({"sslmode": {"true": "require", "false": "disable"}.get(ssl.lower(), ssl)})
-    return plain.render_as_string(hide_password=False)
+    return for_asyncpg(url.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -259,14 +249,3 @@ def describe(url: URL) -> str:
     host = url.host or url.query.get("host") or "localhost"
     host = host if isinstance(host, str) else ",".join(host)
     return host if host.startswith("/") or ":" in host else f"{host}:{url.port or 5432}"
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier for SQL that somebody is to copy."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str) -> str:
-    """Return a string constant, whatever `standard_conforming_strings` says."""
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"

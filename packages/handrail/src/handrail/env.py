@@ -31,6 +31,7 @@ from handrail.renames.terminal import ask_on_terminal
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged
 from handrail.upgrade.migrate import Upgrade
+from handrail.upgrade.server import with_server
 from handrail.workarounds import import_custom_type
 from handrail.writing import prepare_writing
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, MetaData
 
 WAIT_SECONDS = 60.0  # for another migration, and for sessions that block ours
+SERVER_SECONDS = 5.0  # for a server, as a restart of it takes
 
 NO_HISTORY = (
     "Compared with the database itself, manual edits included: there is no throwaway server for the history of the "
@@ -96,8 +98,11 @@ def run_online(project: Project, config: Config) -> None:
         if compares_models() and compare_with_history(project, config, metadata, unchanged):
             return
         url = configured_url(project, config)
-        with_connection(
-            url, lambda opened: run_on(opened, project, metadata, url), application=f"alembic ({project.package})"
+        with_server(
+            url,
+            lambda opened: run_on(opened, project, metadata, url),
+            application=f"alembic ({project.package})",
+            wait_seconds=wait_seconds(SERVER_SECONDS) if changes_database() else 0,
         )
     elif isinstance(connection, Connection):
         run_on(connection, project, metadata)
@@ -184,6 +189,11 @@ def command_name() -> str:
     return function.__qualname__.partition(".")[0] if function else ""
 
 
+def changes_database() -> bool:
+    """Whether the running command is `upgrade`, `downgrade` or `stamp`."""
+    return "destination_rev" in command_options()
+
+
 def run_on(connection: Connection, project: Project, metadata: MetaData, url: URL | None = None) -> None:
     """Run the command on this connection, and leave no transaction open that was not."""
     in_callers_transaction = connection.in_transaction()
@@ -224,7 +234,7 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
 
     schema = version_table_schema(project, metadata)
     in_callers_transaction = connection.in_transaction()
-    changes = "destination_rev" in command_options()
+    changes = changes_database()
     if changes and schema and (in_callers_transaction or context.config.attributes.get(THROWAWAY)):
         with own_transaction(connection):
             create_schema(connection, schema)
@@ -261,14 +271,14 @@ def pass_gate(migration: MigrationContext, project: Project) -> None:
         refuse_unallowed((Path(step.revision.path) for step in steps), project.root)
 
 
-def wait_seconds() -> float:
-    """Return how long to wait for others: what `-x wait=` says, or a minute."""
+def wait_seconds(usual: float = WAIT_SECONDS) -> float:
+    """Return how long to wait for others: what `-x wait=` says, or the usual time."""
     for value in x_arguments("wait"):
         try:
             return max(float(value), 0.0)
         except ValueError as error:
             raise ConfigurationError(f"-x wait={value} is no number of seconds; for instance: -x wait=600") from error
-    return WAIT_SECONDS
+    return usual
 
 
 def x_arguments(name: str) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import configparser
+import hashlib
 import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,27 +18,51 @@ PLACEHOLDER_URL = "driver://user:pass@localhost/dbname"  # what `alembic init` w
 ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*=[ \t]*(.+)$", re.MULTILINE)
 
 
-def heads(project: Project) -> set[str] | None:
-    """Return the ids of the newest revisions, in milliseconds; None where only Alembic itself can tell.
+@dataclass(frozen=True)
+class Script:
+    """One file: its revision's id, those before it, and the digest of its text."""
+
+    revision: str
+    parents: Collection[str]
+    sha256: str
+
+
+def scripts(project: Project) -> list[Script] | None:
+    """Return what the files say, in milliseconds; None where only Alembic itself can tell.
 
     That is the case with several version locations, and with files that Alembic did not write.
     """
     folder = versions_folder(project)
     if folder is None or not folder.is_dir():
         return None
-    revisions: set[str] = set()
-    parents: set[str] = set()
+    found: list[Script] = []
     for file in folder.glob("*.py"):
         try:
+            content = file.read_bytes()
             # The first assignment of each name counts: a later one stands in a text.
-            found = dict(reversed(ASSIGNMENT.findall(file.read_text(encoding="utf-8"))))
+            assigned = dict(reversed(ASSIGNMENT.findall(content.decode())))
             # Most often one id; None at the beginning, and a tuple after a merge.
-            revision, down = (ast.literal_eval(found[name]) for name in ("revision", "down_revision"))
+            revision, down = (ast.literal_eval(assigned[name]) for name in ("revision", "down_revision"))
         except (KeyError, ValueError, SyntaxError):
             return None
-        revisions.add(revision)
-        parents.update([down] if isinstance(down, str) else down or ())
-    return revisions - parents
+        found.append(Script(revision, [down] if isinstance(down, str) else down or (), sha256(content)))
+    return found
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def newest(scripts: Sequence[Script]) -> set[str]:
+    """Return the ids of the revisions that no other one follows."""
+    return {script.revision for script in scripts}.difference(*(script.parents for script in scripts))
+
+
+def heads(project: Project) -> set[str] | None:
+    """Return the ids of the newest revisions; None where only Alembic itself can tell."""
+    found = scripts(project)
+    return None if found is None else newest(found)
 
 
 def ini_has_url(project: Project) -> bool:

@@ -1,4 +1,4 @@
-"""Two small proxies for PostgreSQL's protocol: one cuts the connection at COMMIT, one shares sessions as poolers do.
+"""Small proxies for PostgreSQL's protocol: one cuts at COMMIT, one shares sessions as poolers do, one is starting up.
 
 The protocol: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -56,9 +56,9 @@ def exactly(connection: socket.socket, number: int) -> bytes | None:
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def listening(serve: Callable[[socket.socket], None], port: int = 0) -> Iterator[int]:
     """Accept connections on a port of 127.0.0.1, each in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", port)) as server:
 
         def accept() -> None:
             with suppress(OSError):
@@ -146,6 +146,34 @@ def cutting_at_commit(url: str, *, after: bool) -> Iterator[tuple[str, list[str]
 
     with listening(serve) as port:
         yield through(url, port), cuts
+
+
+@contextmanager
+def starting_up(url: str, port: int, refusals: int) -> Iterator[list[str]]:
+    """Answer on this port like a server that is still starting, so often; later be the server. Yields the refusals."""
+    refused: list[str] = []
+    fields = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+
+    def serve(client: socket.socket) -> None:
+        startup = startup_of(client)
+        if startup is None:
+            return
+        if len(refused) < refusals:
+            refused.append("starting up")
+            client.sendall(b"E" + struct.pack("!I", 4 + len(fields)) + fields)
+            return
+        with connect(url) as server:
+            server.sendall(startup.raw)
+            ways = {client: server, server: client}
+            while True:
+                for source in select.select(list(ways), [], [])[0]:
+                    part = source.recv(65536)
+                    if not part:
+                        return
+                    ways[source].sendall(part)
+
+    with listening(serve, port):
+        yield refused
 
 
 @dataclass

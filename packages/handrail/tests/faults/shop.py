@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
@@ -65,8 +66,15 @@ class Shop:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start `alembic …` and go on."""
+        return self._start([sys.executable, "-m", "alembic", *arguments], environment)
+
+    def start_handrail(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start `handrail …` and go on."""
+        return self._start([str(Path(sys.executable).with_name("handrail")), *arguments], environment)
+
+    def _start(self, command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "alembic", *arguments],
+            command,
             cwd=self.project.root,
             env=self.project.base_environment() | self.project.environment | environment,
             stdout=subprocess.PIPE,

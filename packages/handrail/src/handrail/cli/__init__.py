@@ -20,6 +20,7 @@ COMMANDS = {
     "rebase": "Put a local revision behind the other head.",
     "schema": "Print or write the schema that the revisions create.",
     "status": "Tell where the database stands, and what needs attention.",
+    "upgrade": "Bring the database to the newest revision; at once when it is there, patiently with --wait.",
 }
 
 

@@ -1,6 +1,8 @@
 """The only way in which a database changes: one process at a time, never in the way, never half-done.
 
 migrate       plan, gate, turn, steps, verification: what `alembic upgrade`, `downgrade` and `stamp` do
+at_head       the one question that most upgrades come down to
+server        waiting for one that is not there yet
 turn          whose turn it is: a lock that is asked for again and again, never waited for
 session       what the migrating session promises the others on the server
 patience      trying again what others blocked

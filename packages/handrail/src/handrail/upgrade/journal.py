@@ -22,6 +22,7 @@ from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.read import AS_IT_IS
 from handrail.config import JOURNAL
 from handrail.connection import quoted
+from handrail.revisions import sha256
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -244,7 +245,7 @@ def digests(path: Path | None) -> dict[str, str | None]:
 
 def script_sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path.read_bytes())
 
 
 def code_sha256(path: Path) -> str:

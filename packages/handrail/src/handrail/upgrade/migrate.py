@@ -314,7 +314,7 @@ class Upgrade:
     def refuse_invalid_indexes(self) -> None:
         """Raise InvalidIndexError rather than end well with an index that nobody can use."""
         with self.connection.begin() if not self.connection.in_transaction() else nullcontext():
-            invalid = self.connection.scalars(INVALID, {"schema": self.schema}).all()
+            invalid = self.connection.scalars(text(INVALID), {"schema": self.schema}).all()
         if invalid and self.command == "upgrade":
             raise InvalidIndexError(
                 f"all revisions are applied, but {', '.join(invalid)} is INVALID: a build failed, no query uses it, "

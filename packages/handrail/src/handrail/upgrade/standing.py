@@ -90,7 +90,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         problem,
         [entry.revision for entry, _ in edited(here, directory, entries)],
         [entry.revision for entry in entries if entry.finished_at is None],
-        list(connection.scalars(INVALID, {"schema": schema})),
+        list(connection.scalars(text(INVALID), {"schema": schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": schema})),
         holder(connection, key_of(table, "work")).strip(" ()"),
         drift(connection, project, journal),
