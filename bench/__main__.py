@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [api|autogenerate|commands|start] [--quick] [--format json]`."""
+"""The one command: `python -m bench [api|autogenerate|commands|faults|start] [--quick] [--format json]`."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 from handrail.errors import HandrailError
 
 from bench import api, autogenerate, commands, report, start
+from bench.faults import run_faults
 from bench.measure import BenchError
 
 DATABASE_HINT = (
@@ -19,6 +20,8 @@ def main() -> int:
     """Measure what was asked for, print it and return the exit code: no figure makes it other than 0."""
     options = parse_options()
     try:
+        if options.benchmark == "faults":
+            return run_faults(options)
         print_results(options)
     except HandrailError as error:
         print(f"error: nothing was measured, for want of a database: {error} {DATABASE_HINT}", file=sys.stderr)
@@ -32,12 +35,13 @@ def main() -> int:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project next to its peers.")
     parser.add_argument(
-        "benchmark", nargs="?", choices=["all", "api", "autogenerate", "commands", "start"], default="all"
+        "benchmark", nargs="?", choices=["all", "api", "autogenerate", "commands", "faults", "start"], default="all"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
     parser.add_argument("--format", choices=["text", "json"], default="text", help="how to print it")
     parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of the usual ones")
     parser.add_argument("--rounds", type=int, help="how often everything is measured after the warm-up")
+    parser.add_argument("--only", nargs="+", help="kinds of faults, in place of all")
     return parser.parse_args()
 
 

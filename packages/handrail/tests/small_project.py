@@ -12,6 +12,22 @@ from textwrap import dedent
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
+BASE = """\
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        schema={schema!r},
+        naming_convention={{
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }},
+    )
+"""
 
 ORDERS = """\
 from sqlalchemy import ForeignKey
@@ -115,3 +131,16 @@ class SmallProject:
         """Return this process's environment without what would tell a command which database to use."""
         unwanted = {"DATABASE_URL", "ENVIRONMENT", "ALEMBIC_CONFIG", "HANDRAIL_SCRATCH_URL", "PYTHONDONTWRITEBYTECODE"}
         return {key: value for key, value in os.environ.items() if key not in unwanted}
+
+
+def write_project(root: Path, scratch_url: str, schema: str | None = "shop") -> SmallProject:
+    """Write a project without revisions, whose tables live in the given schema."""
+    project = SmallProject(root)
+    project.environment["HANDRAIL_SCRATCH_URL"] = scratch_url
+    project.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\n')
+    project.write("shop/__init__.py", "")
+    project.write("shop/base.py", BASE.format(schema=schema))
+    for name in ("alembic.ini", "alembic/env.py", "alembic/script.py.mako"):
+        project.write(name, (REPOSITORY / name).read_text(encoding="utf-8"))
+    (root / "alembic/versions").mkdir()
+    return project

@@ -29,6 +29,7 @@ def upgrade() -> None:
 def downgrade() -> None:
 {downgrade}
 """
+ROWS = 3000
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
 
@@ -51,6 +52,7 @@ class Shop:
 
     project: SmallProject
     url: str
+    rows: int = ROWS
 
     @property
     def dsn(self) -> str:
@@ -118,20 +120,20 @@ class Shop:
             "SELECT string_agg(indexname, ' ' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'shop' "
             "AND tablename = 'goods'"
         ) == "goods_pkey ix_code ix_extra ix_name"  # fmt: skip
-        assert self.sql("SELECT count(*) FROM shop.goods") == "3000"
+        assert self.sql("SELECT count(*) FROM shop.goods") == str(self.rows)
         assert self.sql("SELECT count(*) FROM shop.handrail_journal WHERE finished_at IS NULL") == "0"
         assert self.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal WHERE "
                         "direction = 'upgrade'") == "r1 r2 r3 r4 r5 r6"  # fmt: skip
 
 
-def write_revisions(project: SmallProject) -> None:
+def write_revisions(project: SmallProject, rows: int = ROWS) -> None:
     """Write six revisions: transactional ones, three concurrent indexes, one of them mixed with a new column."""
     revision(
         project,
         "r1",
         None,
         'op.execute("CREATE TABLE shop.goods (id int PRIMARY KEY, name text, code int)")\n'
-        "op.execute(\"INSERT INTO shop.goods SELECT n, 'good ' || n, n FROM generate_series(1, 3000) n\")",
+        f"op.execute(\"INSERT INTO shop.goods SELECT n, 'good ' || n, n FROM generate_series(1, {rows}) n\")",
         'op.execute("DROP TABLE shop.goods")',
     )
     revision(project, "r2", "r1", index("ix_name", "name"), BLOCK + 'op.drop_index("ix_name", schema="shop")')

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import psycopg
 
+from faults.readers import reading
 from faults.shop import Shop
 from handrail.errors import BlockedError, BusyError
 from handrail.upgrade.turn import key_of
@@ -71,28 +71,13 @@ def test_a_turn_that_is_lost_stops_the_run(shop: Shop) -> None:
 def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> None:
     """The upgrade waits a second at a time, names who blocks it, and succeeds when the way is free."""
     shop.project.succeeds("upgrade", "r2")
-    stalls: list[float] = []
-    ended = threading.Event()
-
-    def read() -> None:
-        with psycopg.connect(shop.dsn, autocommit=True) as connection:
-            while not ended.wait(0.01):
-                begun = time.monotonic()
-                connection.execute("SELECT name FROM shop.goods WHERE id = 1")
-                stalls.append(time.monotonic() - begun)
-
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    with shop.transaction():
-        upgrade = shop.start("upgrade", "r3")
-        for reader in readers:
-            reader.start()
-        time.sleep(6)
-    begun = time.monotonic()
-    out, err = upgrade.communicate(timeout=60)
-    finished = time.monotonic() - begun
-    ended.set()
-    for reader in readers:
-        reader.join()
+    with reading(shop.dsn, 3) as stalls:
+        with shop.transaction():
+            upgrade = shop.start("upgrade", "r3")
+            time.sleep(6)
+        begun = time.monotonic()
+        out, err = upgrade.communicate(timeout=60)
+        finished = time.monotonic() - begun
 
     assert upgrade.returncode == 0, out + err
     assert "Revision r3 is blocked by pid" in err
