@@ -21,6 +21,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog import Catalog, read_catalog
+from handrail.catalog.objects import FORMAT as CATALOG_FORMAT
 from handrail.connection import describe, literal, parse_url, quoted, with_connection
 from handrail.errors import MigrationError, ServerError
 from handrail.scratch import HISTORY_COMMENT, PREFIX, ScratchServer, scratch_server
@@ -56,13 +57,15 @@ class History:
     states: Sequence[str]
 
     @classmethod
-    def of(cls, directory: ScriptDirectory, project: Project, version_table: str) -> History:
+    def of(
+        cls, directory: ScriptDirectory, project: Project, version_table: str, revisions: Sequence[str] = ("heads",)
+    ) -> History:
         """Read the scripts, and digest them with all else that decides what they create.
 
         That is the versions of the tools, the place of the version table, and whatever lies beside the scripts (SQL
         files, helper modules). Modules elsewhere that a script imports are not looked at.
         """
-        scripts = list(directory.walk_revisions())[::-1]
+        scripts = list(directory.walk_revisions(head=tuple(revisions)))[::-1]  # type: ignore[arg-type]
         tools = [f"{name} {version(name)}" for name in ("handrail", "alembic", "sqlalchemy")]
         # The folder, so that no other project of the same beginnings drops what this one is reading.
         state = _digest(
@@ -99,16 +102,25 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def history_database(server: ScratchServer, config: Config, project: Project, version_table: str) -> URL:
-    """Return the URL of a database that holds what all revisions create; nobody may change it.
+def history_database(
+    server: ScratchServer, config: Config, project: Project, version_table: str, revisions: Sequence[str] = ("heads",)
+) -> URL:
+    """Return the URL of a database that holds what revisions create; nobody may change it.
 
     It is built from the nearest state that is there already, in a database that is given its name when it is complete:
     an interruption leaves nothing that could be taken for a history.
 
+    Args:
+        server: Where it is.
+        config: Alembic's.
+        project: Whose revisions.
+        version_table: Its name with its schema.
+        revisions: Up to which; otherwise all.
+
     Raises:
         MigrationError: A revision cannot run on this server.
     """
-    history = History.of(context.script, project, version_table)
+    history = History.of(context.script, project, version_table, revisions)
     names = [f"{HISTORY_PREFIX}{state[:24]}" for state in history.states]
     there = set((server.scalar(_NAMES, prefix=HISTORY_PREFIX) or "").split())
     if names[-1] in there:
@@ -116,7 +128,7 @@ def history_database(server: ScratchServer, config: Config, project: Project, ve
     template = next((name for name in reversed(names) if name in there), None)
     unfinished = _create(server, template)
     try:
-        _run_revisions(server, unfinished, config)
+        _run_revisions(server, unfinished, config, revisions)
         _publish(server, unfinished, names[-1], project)
     finally:
         server.drop(unfinished)
@@ -127,7 +139,7 @@ def history_database(server: ScratchServer, config: Config, project: Project, ve
 def history_catalog(server: ScratchServer, url: URL, cache: Cache) -> Catalog:
     """Return what a history holds; its database's name says of which scripts, so it is read once."""
     version = server.scalar("SELECT version()")
-    key = f"history-{_digest(url.database or '', str(version))[:32]}"
+    key = f"history-{_digest(url.database or '', str(version), str(CATALOG_FORMAT))[:32]}"
     text = cache.read(key)
     if text is not None:
         return Catalog.from_json(text)
@@ -207,14 +219,15 @@ def _publish(server: ScratchServer, unfinished: str, name: str, project: Project
             raise
 
 
-def _run_revisions(server: ScratchServer, database: str, config: Config) -> None:
-    """Run `alembic upgrade heads` on a database of the scratch server, quietly, while another command is running."""
+def _run_revisions(server: ScratchServer, database: str, config: Config, revisions: Sequence[str]) -> None:
+    """Run `alembic upgrade` on a database of the scratch server, quietly, while another command is running."""
 
     def work(connection: Connection) -> None:
         config.attributes |= {"connection": connection, THROWAWAY: True}
         try:
             with _quiet("alembic.runtime.migration"):
-                command.upgrade(config, "heads")
+                for revision in revisions:
+                    command.upgrade(config, revision)
         finally:
             del config.attributes["connection"], config.attributes[THROWAWAY]
 

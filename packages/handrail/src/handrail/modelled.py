@@ -15,9 +15,12 @@ from handrail.catalog.objects import Attributes, Catalog, Kind, Name
 # SQLAlchemy's tables cannot say these, so a history that does keeps its word unless the models' own DDL says otherwise.
 UNSAID: Mapping[Kind, frozenset[str]] = {
     Kind.TABLE: frozenset({"row_security", "force_row_security", "replica_identity", "toast_options", "tablespace"}),
-    Kind.COLUMN: frozenset({"storage", "compression", "statistics", "options"}),
+    Kind.COLUMN: frozenset(
+        {"storage", "compression", "statistics", "options", "not_null_validated", "not_null_no_inherit"}
+    ),
     Kind.CONSTRAINT: frozenset({"comment", "clustered", "tablespace", "options"}),
     Kind.INDEX: frozenset({"comment", "clustered", "tablespace"}),
+    Kind.MATERIALIZED_VIEW: frozenset({"column_settings", "access_method", "tablespace"}),
     Kind.ENUM: frozenset({"comment"}),
     Kind.DOMAIN: frozenset({"comment"}),
     Kind.SEQUENCE: frozenset({"comment"}),

@@ -9,7 +9,7 @@ from typing import Any
 from handrail.catalog.objects import Attributes, Catalog, Name
 
 # Physical order and rights are no matter of models: a new column always comes last in a table that is there.
-NOT_MODELLED = frozenset({"position", "owner", "privileges"})
+NOT_MODELLED = frozenset({"position", "owner", "privileges", "revoked", "column_privileges"})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+FORMAT = 2  # to be raised when the same object gets other attributes than before
+
 Attributes = Mapping[str, Any]  # values as JSON has them: texts, numbers, booleans, None, lists and dicts of these
 
 
@@ -83,12 +85,21 @@ class Catalog:
     def to_json(self) -> str:
         """Return a canonical text from which `from_json` makes an equal catalog."""
         rows = [[*name, attributes] for name, attributes in sorted(self.objects.items())]
-        return json.dumps([self.version // 10000, rows], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(
+            [FORMAT, self.version // 10000, rows], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Catalog:
-        """Make a catalog from what `to_json` returned; of the server's version it has the major one only."""
-        major, rows = json.loads(text)
+        """Make a catalog from what `to_json` returned; of the server's version it has the major one only.
+
+        Raises:
+            ValueError: Another handrail wrote it, which gave objects other attributes.
+        """
+        number, *found = json.loads(text)
+        if number != FORMAT or len(found) != 2:
+            raise ValueError(f"a catalog of format {FORMAT} is needed")
+        major, rows = found
         objects = {Name(Kind(kind), schema, table, name): value for kind, schema, table, name, value in rows}
         return cls(major * 10000, objects)
 

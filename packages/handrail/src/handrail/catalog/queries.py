@@ -34,10 +34,12 @@ SCHEMAS = """
 SELECT 'schema' AS kind, '' AS schema, '' AS "table", ns.nspname::text AS name, jsonb_strip_nulls(jsonb_build_object(
     'comment', obj_description(ns.oid, 'pg_namespace'),
     'owner', pg_get_userbyid(ns.nspowner),
-    'privileges', {acl:ns.nspacl})) AS attributes
+    'privileges', {granted:ns.nspacl,'n',ns.nspowner},
+    'revoked', {revoked:ns.nspacl,'n',ns.nspowner})) AS attributes
 FROM ns WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_namespace'::regclass AND m.objid = ns.oid)
 UNION ALL
-SELECT 'extension', '', '', e.extname, jsonb_build_object('schema', n.nspname, 'version', e.extversion)
+SELECT 'extension', '', '', e.extname, jsonb_build_object(
+    'schema', n.nspname, 'version', e.extversion, 'owner', pg_get_userbyid(e.extowner))
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'
 UNION ALL
 SELECT 'collation', ns.nspname, '', c.collname, jsonb_strip_nulls(jsonb_build_object(
@@ -51,8 +53,14 @@ FROM pg_collation c JOIN ns ON ns.oid = c.collnamespace
 WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_collation'::regclass AND m.objid = c.oid)
 UNION ALL
 SELECT 'default privileges', coalesce(n.nspname, ''), '', pg_get_userbyid(d.defaclrole) || ' ' || d.defaclobjtype::text,
-    jsonb_build_object('privileges', {acl:d.defaclacl})
-FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+    jsonb_strip_nulls(jsonb_build_object(
+    'privileges', {granted:d.defaclacl,initial.type,d.defaclrole},
+    'revoked', CASE WHEN d.defaclnamespace = 0 THEN {revoked:d.defaclacl,initial.type,d.defaclrole} END))
+FROM pg_default_acl d
+-- In one schema they come on top of the general ones, which are where acldefault calls sequences `s`.
+CROSS JOIN LATERAL (SELECT CASE WHEN d.defaclnamespace <> 0 THEN 'c' WHEN d.defaclobjtype = 'S' THEN 's'
+    ELSE d.defaclobjtype END::"char" AS type) initial
+LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 WHERE d.defaclnamespace = 0 OR EXISTS (SELECT FROM ns WHERE ns.oid = d.defaclnamespace)
 """
 
@@ -88,7 +96,8 @@ SELECT CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 
           FROM pg_range r JOIN pg_type m ON m.oid = r.rngmultitypid WHERE r.rngtypid = t.oid)
     END || jsonb_build_object(
         'comment', obj_description(t.oid, 'pg_type'),
-        'owner', pg_get_userbyid(t.typowner), 'privileges', {acl:t.typacl}))
+        'owner', pg_get_userbyid(t.typowner),
+        'privileges', {granted:t.typacl,'T',t.typowner}, 'revoked', {revoked:t.typacl,'T',t.typowner}))
 FROM pg_type t JOIN ns ON ns.oid = t.typnamespace LEFT JOIN pg_class tc ON tc.oid = t.typrelid
 WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND tc.relkind = 'c'))
     AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid)
@@ -104,7 +113,8 @@ SELECT 'sequence', rel.nspname, '', rel.relname, jsonb_strip_nulls(jsonb_build_o
             AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0),
     'unlogged', nullif(rel.relpersistence = 'u', false),
     'comment', obj_description(rel.oid, 'pg_class'),
-    'owner', pg_get_userbyid(rel.relowner), 'privileges', {acl:rel.relacl}))
+    'owner', pg_get_userbyid(rel.relowner),
+    'privileges', {granted:rel.relacl,'s',rel.relowner}, 'revoked', {revoked:rel.relacl,'s',rel.relowner}))
 FROM rel JOIN pg_sequence s ON s.seqrelid = rel.oid
 WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = rel.oid
     AND d.deptype = 'i')
@@ -133,7 +143,8 @@ SELECT 'table', rel.nspname, '', rel.relname, jsonb_strip_nulls(jsonb_build_obje
         WHERE ft.ftrelid = rel.oid),
     'foreign_options', (SELECT {options:ft.ftoptions} FROM pg_foreign_table ft WHERE ft.ftrelid = rel.oid),
     'comment', des.description,
-    'owner', pg_get_userbyid(rel.relowner), 'privileges', {acl:rel.relacl}))
+    'owner', pg_get_userbyid(rel.relowner),
+    'privileges', {granted:rel.relacl,'r',rel.relowner}, 'revoked', {revoked:rel.relacl,'r',rel.relowner}))
 FROM rel
 LEFT JOIN pg_description des ON des.classoid = 'pg_class'::regclass AND des.objoid = rel.oid AND des.objsubid = 0
 LEFT JOIN LATERAL (
@@ -149,6 +160,8 @@ SELECT 'column', rel.nspname, rel.relname, a.attname, jsonb_strip_nulls(jsonb_bu
     'position', row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum),
     'type', format_type(a.atttypid, a.atttypmod),
     'not_null', a.attnotnull,
+    'not_null_validated', nullif(nn.convalidated, true),
+    'not_null_no_inherit', nullif(nn.connoinherit, false),
     'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(def.adbin, def.adrelid) END,
     'generated', CASE WHEN a.attgenerated <> '' THEN jsonb_build_object(
         'expression', pg_get_expr(def.adbin, def.adrelid), 'stored', a.attgenerated = 's') END,
@@ -168,11 +181,13 @@ SELECT 'column', rel.nspname, rel.relname, a.attname, jsonb_strip_nulls(jsonb_bu
     'foreign_options', {options:a.attfdwoptions},
     'inherited', CASE WHEN NOT a.attislocal THEN true END,
     'comment', des.description,
-    'privileges', {acl:a.attacl}))
+    'privileges', {granted:a.attacl,'c',rel.relowner}))
 FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef def ON def.adrelid = a.attrelid AND def.adnum = a.attnum
 LEFT JOIN pg_description des ON des.classoid = 'pg_class'::regclass AND des.objoid = rel.oid AND des.objsubid = a.attnum
+-- There are such since PostgreSQL 18.
+LEFT JOIN pg_constraint nn ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey = ARRAY[a.attnum]
 WHERE rel.relkind IN ('r', 'p', 'f')
 """
 
@@ -265,10 +280,24 @@ SELECT CASE rel.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, rel.n
     'column_comments', (SELECT jsonb_object_agg(a.attname, des.description)
         FROM pg_description des JOIN pg_attribute a ON a.attrelid = des.objoid AND a.attnum = des.objsubid
         WHERE des.classoid = 'pg_class'::regclass AND des.objoid = rel.oid AND des.objsubid > 0),
+    'column_privileges', (SELECT jsonb_object_agg(a.attname, {granted:a.attacl,'c',rel.relowner}) FROM pg_attribute a
+        WHERE a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attacl IS NOT NULL),
+    'column_settings', CASE WHEN rel.relkind = 'm' THEN (
+        SELECT jsonb_object_agg(a.attname, own.settings) FROM pg_attribute a
+        JOIN pg_type t ON t.oid = a.atttypid
+        CROSS JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_build_object(
+            'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+            'compression', nullif(a.attcompression, ''),
+            'statistics', nullif(a.attstattarget, -1),
+            'options', {column_options:a.attoptions})) AS settings) own
+        WHERE a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND own.settings <> '{}') END,
     'options', {options:rel.reloptions},
+    'access_method', (SELECT am.amname FROM pg_am am WHERE am.oid = rel.relam AND am.amname <> 'heap'),
+    'tablespace', (SELECT ts.spcname FROM pg_tablespace ts WHERE ts.oid = rel.reltablespace),
     'populated', CASE WHEN rel.relkind = 'm' THEN nullif(rel.relispopulated, true) END,
     'comment', obj_description(rel.oid, 'pg_class'),
-    'owner', pg_get_userbyid(rel.relowner), 'privileges', {acl:rel.relacl}))
+    'owner', pg_get_userbyid(rel.relowner),
+    'privileges', {granted:rel.relacl,'r',rel.relowner}, 'revoked', {revoked:rel.relacl,'r',rel.relowner}))
 FROM rel WHERE rel.relkind IN ('v', 'm')
 UNION ALL
 SELECT 'function', ns.nspname, '', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
@@ -282,7 +311,8 @@ SELECT 'function', ns.nspname, '', p.proname || '(' || pg_get_function_identity_
         'combinefunc', nullif(ag.aggcombinefn::regproc::text, '-'),
         'initcond', ag.agginitval, 'parallel', p.proparallel)) FROM pg_aggregate ag WHERE ag.aggfnoid = p.oid) END,
     'comment', obj_description(p.oid, 'pg_proc'),
-    'owner', pg_get_userbyid(p.proowner), 'privileges', {acl:p.proacl}))
+    'owner', pg_get_userbyid(p.proowner),
+    'privileges', {granted:p.proacl,'f',p.proowner}, 'revoked', {revoked:p.proacl,'f',p.proowner}))
 FROM pg_proc p JOIN ns ON ns.oid = p.pronamespace
 WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid)
     -- A range type brings functions of its own.
@@ -306,7 +336,7 @@ SELECT 'policy', rel.nspname, rel.relname, pol.polname, jsonb_strip_nulls(jsonb_
     'command', CASE pol.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
         WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
     'permissive', pol.polpermissive,
-    'roles', (SELECT jsonb_agg(r ORDER BY r) FROM (SELECT CASE WHEN role = 0 THEN 'public'
+    'roles', (SELECT jsonb_agg(r ORDER BY r COLLATE "C") FROM (SELECT CASE WHEN role = 0 THEN 'public'
         ELSE pg_get_userbyid(role)::text END AS r FROM unnest(pol.polroles) role) roles),
     'using', pg_get_expr(pol.polqual, pol.polrelid),
     'check', pg_get_expr(pol.polwithcheck, pol.polrelid),

@@ -108,10 +108,20 @@ def statement(version: int, schemas: tuple[str, ...] | None) -> str:
     return re.sub(r"\{(\w+):([^{}]*)\}", lambda found: MACROS[found[1]].format(*found[2].split(",")), text)
 
 
+ROLE = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role"
+
 # What recurs in the queries, by the name with which they use it.
 MACROS = {
-    # Sorted, because the order of grants says nothing.
-    "acl": "(SELECT jsonb_agg(x::text ORDER BY x::text) FROM unnest({0}) x)",
+    # What was granted beyond what owner and PUBLIC have by themselves, and what was taken away of that. Sorted, because
+    # the order of grants says nothing; whether the initial privileges are written down says nothing either.
+    "granted": 'CASE WHEN {0} IS NOT NULL THEN (SELECT jsonb_agg(said ORDER BY said COLLATE "C") FROM ('  # noqa: S608 - no values
+    "SELECT privilege_type || ' TO ' || role || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS said "
+    f"FROM (SELECT {ROLE}, privilege_type, is_grantable FROM aclexplode({{0}}) EXCEPT "
+    f"SELECT {ROLE}, privilege_type, is_grantable FROM aclexplode(acldefault({{1}}, {{2}}))) acl) beyond) END",
+    "revoked": 'CASE WHEN {0} IS NOT NULL THEN (SELECT jsonb_agg(said ORDER BY said COLLATE "C") FROM ('  # noqa: S608 - no values
+    "SELECT privilege_type || ' FROM ' || role AS said "
+    f"FROM (SELECT {ROLE}, privilege_type FROM aclexplode(acldefault({{1}}, {{2}})) EXCEPT "
+    f"SELECT {ROLE}, privilege_type FROM aclexplode({{0}})) acl) missing) END",
     "options": "(SELECT jsonb_object_agg(option_name, option_value) FROM pg_options_to_table({0}))",
     # Some builds of PostgreSQL 15 keep a number of their own there (pg_attver) that differs between equal databases.
     "column_options": "(SELECT jsonb_object_agg(option_name, option_value) FROM pg_options_to_table({0}) "

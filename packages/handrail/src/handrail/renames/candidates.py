@@ -13,7 +13,7 @@ from handrail.type_changes import rewrites
 SIMILAR_TABLES = 0.5  # share of equal columns from which two tables may be one
 SIMILAR_NAMES = 0.6  # of columns whose types differ a little
 # What follows from a name, or from where something stands.
-NAMED = {"definition", "position", "owner", "privileges", "comment"}
+NAMED = {"definition", "position", "owner", "privileges", "revoked", "comment"}
 
 
 def renamed_tables(before: Catalog, after: Catalog) -> list[Rename]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.sql.ddl import CheckFirst
 
 from handrail.catalog import Catalog, Kind, Name
+from handrail.catalog.objects import FORMAT as CATALOG_FORMAT
 from handrail.connection import ServerMessage
 from handrail.target.build import UNDEFINED, Ground
 from handrail.target.names import stored
@@ -71,7 +72,9 @@ def target_catalog(
         schemas |= {name.schema for name in own}
         ground = Ground(server, history, history_database, own)
         if units:
-            base = digest_of(FORMAT, version("handrail"), version("sqlalchemy"), json.dumps(surroundings))
+            base = digest_of(
+                FORMAT, str(CATALOG_FORMAT), version("handrail"), version("sqlalchemy"), json.dumps(surroundings)
+            )
             objects = Composition(ground, metadata, schemas, units, cache, base).objects()
         else:
             objects = _whole(ground, metadata, schemas)
