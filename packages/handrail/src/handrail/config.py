@@ -31,6 +31,7 @@ KEYS = {
     "expect_role": str,
     "ignored": dict,
     "plain": dict,
+    "drift": dict,
 }
 # Safe forms that can be switched off in [tool.handrail.plain], and what is written then.
 PLAIN = {
@@ -43,6 +44,21 @@ PLAIN = {
     "unique-using-index": "unique constraints and keys that block everything while their index is built",
     "volatile-default": "new columns whose default is worked out for each row at once",
 }
+
+
+@dataclass(frozen=True)
+class Tolerated:
+    """What may differ from the journal, from `[tool.handrail.drift]`.
+
+    Attributes:
+        object: Pattern of names as they are reported: `index shop.*`, `table shop.log_2026_*` with all its parts.
+        reason: Why it may.
+        attribute: Only this attribute may differ: `privileges`; None for everything.
+    """
+
+    object: str
+    reason: str
+    attribute: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,7 @@ class Project:
         expect_role: The role that must migrate, so that it owns everything; None means any.
         ignored: Patterns of tables (`audit.*`) that revisions create and no model has, each with the reason.
         plain: Safe forms that are switched off, each with the reason.
+        tolerated: What may differ from what the migrations left behind, each with the reason.
         entrypoint: The ASGI application, `module:attribute`, from `[tool.fastapi]`.
         environment: `ENVIRONMENT`, in lower case; `development` unless it is set.
         version: The project's own, from `[project]`; recorded with what it migrates.
@@ -75,6 +92,7 @@ class Project:
     expect_role: str | None = None
     ignored: Mapping[str, str] = field(default_factory=dict)
     plain: Mapping[str, str] = field(default_factory=dict)
+    tolerated: tuple[Tolerated, ...] = ()
     entrypoint: str = "app.main:app"
     environment: str = "development"
     version: str | None = None
@@ -111,6 +129,7 @@ def load_project(start: Path | None = None) -> Project:
         expect_role=table.get("expect_role"),
         ignored=table.get("ignored", {}),
         plain=table.get("plain", {}),
+        tolerated=tolerated(table.get("drift", {}), root / "pyproject.toml"),
         entrypoint=pyproject["tool"].get("fastapi", {}).get("entrypoint", "app.main:app"),
         environment=environment.get("ENVIRONMENT", "").strip().lower() or "development",
         version=pyproject.get("project", {}).get("version"),
@@ -165,6 +184,23 @@ def refuse_without_reason(key: str, table: dict[str, Any], known: Mapping[str, s
             raise ConfigurationError(
                 f'{path}: [tool.handrail.{key}] {name} needs a reason: "{name}" = "why it is an exception".'
             )
+
+
+def tolerated(table: dict[str, Any], path: Path) -> tuple[Tolerated, ...]:
+    """Return the exceptions of `[tool.handrail.drift]`, each with its reason."""
+    example = '{ object = "table shop.log_2026_*", reason = "the partition job makes them" }'
+    if set(table) - {"ignore"} or not isinstance(table.get("ignore", []), list):
+        raise ConfigurationError(f"{path}: [tool.handrail.drift] has one setting: ignore = [{example}].")
+    found = []
+    for entry in table.get("ignore", []):
+        known = isinstance(entry, dict) and {"object", "reason"} <= set(entry) <= {"object", "reason", "attribute"}
+        if not known or not all(isinstance(value, str) and value.strip() for value in entry.values()):
+            raise ConfigurationError(
+                f"{path}: [tool.handrail.drift] ignore needs an object and a reason in each entry, and may have an "
+                f"attribute, all of them texts: {example}; this one is {entry!r}."
+            )
+        found.append(Tolerated(**entry))
+    return tuple(found)
 
 
 def read_environment(root: Path) -> dict[str, str]:

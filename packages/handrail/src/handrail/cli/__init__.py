@@ -16,6 +16,7 @@ COMMANDS = {
     "completion": "Print the line that switches on tab completion for your shell.",
     "db": "Start, stop and use this project's own development PostgreSQL.",
     "dev": "Run the service here: PostgreSQL, migrations, web server.",
+    "drift": "Show what was changed by hand in the database, and both ways out.",
     "log": "Show what was done to the database, when and by whom.",
     "rebase": "Put a local revision behind the other head.",
     "schema": "Print or write the schema that the revisions create.",

@@ -10,9 +10,9 @@ import ast
 import hashlib
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,10 @@ CREATE TABLE {table} (
     application_version text
 )
 """
+# Times as numbers: psycopg reads them in no other DateStyle than ISO, and a role may have another one.
 COLUMNS = (
-    "id, revision, direction, steps, heads, script_sha256, code_sha256, catalog_sha256, started_at, finished_at, "
+    "id, revision, direction, steps, heads, script_sha256, code_sha256, catalog_sha256, "
+    "extract(epoch FROM started_at)::float8 AS started_at, extract(epoch FROM finished_at)::float8 AS finished_at, "
     "retries, role, host, application_version"
 )
 
@@ -70,7 +72,8 @@ class Entry:
     """One row.
 
     Attributes:
-        direction: `upgrade`, `downgrade`, `stamp`, or `accept` for an edit that was declared to be meant.
+        direction: `upgrade`, `downgrade`, `stamp`, `accept` for an edited file that was declared to be meant,
+            `baseline` for a database that was found to be as the revisions say, `revert` for an undone manual edit.
         steps: Of a revision with steps outside of transactions: what is done of it.
         heads: What the version table said after it.
         script_sha256: Of the file.
@@ -106,6 +109,19 @@ class Done:
     retries: int = 0
     catalog: Catalog | None = None
     steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the database looked like after an entry."""
+
+    entry: Entry
+    catalog: Catalog
+
+    @property
+    def schemas(self) -> set[str]:
+        """The schemas that it tells about."""
+        return {name.name for name, _ in self.catalog.of_kind(Kind.SCHEMA)}
 
 
 @dataclass
@@ -153,18 +169,30 @@ class Journal:
         """Return the revisions of which a part is there."""
         return self.entries(connection, "finished_at IS NULL")
 
-    def last_catalog(self, connection: Connection) -> Catalog | None:
-        """Return the newest catalog; None when there is none."""
+    def last_snapshot(self, connection: Connection) -> Snapshot | None:
+        """Return the newest one; None when there is none, or only one that an older handrail has written."""
         if not self.there:
             return None
-        query = f"SELECT catalog FROM {self._table} WHERE catalog IS NOT NULL ORDER BY id DESC LIMIT 1"  # noqa: S608
-        found = connection.scalar(text(query))
-        return Catalog.from_json(found) if found else None
+        query = f"SELECT {COLUMNS}, catalog FROM {self._table} WHERE catalog IS NOT NULL ORDER BY id DESC LIMIT 1"  # noqa: S608
+        row = connection.execute(text(query)).mappings().one_or_none()
+        if row is None:
+            return None
+        try:
+            catalog = Catalog.from_json(row["catalog"])
+        except ValueError:
+            return None
+        return Snapshot(entry({key: value for key, value in row.items() if key != "catalog"}), catalog)
 
-    def catalog_now(self, connection: Connection, version_table: str) -> Catalog:
-        """Return what the schema holds at this moment, without the two tables that are no part of it."""
+    def catalog_now(self, connection: Connection, version_table: str, schemas: Collection[str] = ()) -> Catalog:
+        """Return what our schemas hold at this moment, without the two tables that are no part of it.
+
+        Args:
+            connection: To the database.
+            version_table: Alembic's, beside the journal.
+            schemas: Others that are ours.
+        """
         own = (Name(Kind.TABLE, self.schema, "", name) for name in (version_table, JOURNAL))
-        return read_catalog(connection, schemas=[self.schema]).without(*own)
+        return read_catalog(connection, schemas={self.schema, *schemas}).without(*own)
 
     def begin(self, connection: Connection, revision: str, direction: str, path: Path | None) -> int | None:
         """Record that a part of a revision is about to be committed; return the row's number."""
@@ -228,7 +256,8 @@ def in_text(name: str) -> str:
 def entry(row: Mapping[Any, Any]) -> Entry:
     """Make an entry of a row."""
     steps = [Step(statement, done) for statement, done in json.loads(row["steps"])]
-    return Entry(**{**row, "steps": steps, "heads": row["heads"].split()})
+    times = {key: row[key] and datetime.fromtimestamp(row[key], UTC) for key in ("started_at", "finished_at")}
+    return Entry(**{**row, **times, "steps": steps, "heads": row["heads"].split()})
 
 
 def written(steps: Sequence[Step]) -> str:

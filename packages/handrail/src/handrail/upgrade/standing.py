@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from handrail.catalog.difference import differences
 from handrail.catalog.words import in_words
 from handrail.discovery import load_metadata
 from handrail.errors import HandrailError
+from handrail.upgrade.drift import drift
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
 from handrail.upgrade.turn import holder, key_of
@@ -80,6 +80,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         check_versions(versions, directory, table, entries)
     except HandrailError as error:
         problem = str(error).removeprefix("nothing was changed: ")
+    edits = drift(connection, journal, project.version_table, project.tolerated)
     here = [version for version in versions if known(directory, version)]
     applied = {script.revision for script in directory.iterate_revisions(tuple(here), "base")} if here else set()
     pending = [script.revision for script in directory.walk_revisions() if script.revision not in applied][::-1]
@@ -93,16 +94,8 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         list(connection.scalars(text(INVALID), {"schema": schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": schema})),
         holder(connection, key_of(table, "work")).strip(" ()"),
-        drift(connection, project, journal),
+        in_words(edits.differences) if edits else [],
     )
-
-
-def drift(connection: Connection, project: Project, journal: Journal) -> list[str]:
-    """Return in words what was changed since the last step that the journal knows."""
-    before = journal.last_catalog(connection)
-    if before is None:
-        return []
-    return in_words(differences(before, journal.catalog_now(connection, project.version_table)))
 
 
 def schema_of(connection: Connection, project: Project) -> str:

@@ -1,0 +1,135 @@
+"""Drift: what was changed by hand since the last migration, according to the journal's snapshot.
+
+Nothing but two catalogs is compared, so whoever may connect may look, in production, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from handrail.catalog.difference import Difference, differences
+from handrail.catalog.objects import Catalog, Kind
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from handrail.config import Tolerated
+    from handrail.upgrade.journal import Journal
+
+# Whether a materialized view was ever refreshed is a matter of data.
+NO_DEFINITION = frozenset({"populated"})
+# Each major version of PostgreSQL writes code in its own way.
+REWRITTEN = frozenset({"definition", "expression", "using", "check", "default", "generated", "keys", "where"})
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A difference that the project allows, and why."""
+
+    difference: Difference
+    reason: str
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a database differs from what it should be.
+
+    Attributes:
+        expected: What it should be.
+        live: What it is.
+        differences: What was changed, except for what is allowed.
+        tolerated: What is allowed to differ, and does.
+        revisions: After which it was changed.
+        since: When these were there; None where no journal tells.
+    """
+
+    expected: Catalog
+    live: Catalog
+    differences: Sequence[Difference]
+    tolerated: Sequence[Tolerance] = ()
+    revisions: Sequence[str] = ()
+    since: datetime | None = None
+
+
+def drift(
+    connection: Connection, journal: Journal, version_table: str, tolerated: Sequence[Tolerated] = ()
+) -> Drift | None:
+    """Compare the database with the journal's last snapshot; None when there is none. Reads only."""
+    snapshot = journal.last_snapshot(connection)
+    if snapshot is None:
+        return None
+    live = journal.catalog_now(connection, version_table, snapshot.schemas)
+    found, allowed = compared(snapshot.catalog, live, tolerated)
+    entry = snapshot.entry
+    return Drift(snapshot.catalog, live, found, allowed, entry.heads, entry.finished_at)
+
+
+def compared(
+    expected: Catalog, live: Catalog, tolerated: Sequence[Tolerated] = (), ignored: frozenset[str] = frozenset()
+) -> tuple[list[Difference], list[Tolerance]]:
+    """Return what differs, and what is allowed to.
+
+    Args:
+        expected: What should be.
+        live: What is.
+        tolerated: What is allowed to differ.
+        ignored: Attributes that are not compared at all.
+    """
+    ignored |= NO_DEFINITION
+    if expected.version // 10000 != live.version // 10000:
+        ignored |= REWRITTEN
+    kept: list[Difference] = []
+    allowed: list[Tolerance] = []
+    for difference in in_order(differences(expected, live, ignored=ignored), expected, live):
+        rest, tolerances = split(difference, tolerated)
+        kept += [] if rest is None else [rest]
+        allowed += tolerances
+    return kept, allowed
+
+
+def in_order(found: Sequence[Difference], expected: Catalog, live: Catalog) -> Iterator[Difference]:
+    """Leave out that columns moved up because another one went: only another order is a change."""
+    for difference in found:
+        if "position" not in difference.changes or is_reordered(difference, expected, live):
+            yield difference
+            continue
+        rest = replace(difference, ignored=difference.ignored | {"position"})
+        if rest.changes:
+            yield rest
+
+
+def is_reordered(difference: Difference, expected: Catalog, live: Catalog) -> bool:
+    """Whether a column stands elsewhere among those that are on both sides."""
+    before, after = (list(side.parts(difference.name.owner, Kind.COLUMN)) for side in (expected, live))
+    both = set(before) & set(after)
+    places = ([name for name in side if name in both].index(difference.name.name) for side in (before, after))
+    return next(places) != next(places)
+
+
+def split(difference: Difference, tolerated: Sequence[Tolerated]) -> tuple[Difference | None, list[Tolerance]]:
+    """Take from a difference what is allowed; return what is left, and what was taken."""
+    taken: list[Tolerance] = []
+    for rule in tolerated:
+        if not concerns(rule, difference):
+            continue
+        if rule.attribute is None:
+            return None, [*taken, Tolerance(difference, rule.reason)]
+        if rule.attribute in difference.changes:
+            others = frozenset(difference.changes) - {rule.attribute}
+            taken.append(Tolerance(replace(difference, ignored=difference.ignored | others), rule.reason))
+            difference = replace(difference, ignored=difference.ignored | {rule.attribute})
+            if not difference.changes:
+                return None, taken
+    return difference, taken
+
+
+def concerns(rule: Tolerated, difference: Difference) -> bool:
+    """Whether a rule is about this object, or about the table that it is a part of."""
+    names = [str(difference.name)]
+    if difference.name.table:
+        names.append(str(difference.name.owner))
+    return any(fnmatchcase(name, rule.object) for name in names)
