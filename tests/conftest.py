@@ -7,6 +7,7 @@ revision, and without rows when a test begins. Tests may commit.
 from collections.abc import AsyncIterator
 
 import pytest
+from cable import Cable
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
@@ -41,3 +42,11 @@ async def session(app: FastAPI) -> AsyncIterator[AsyncSession]:
     """A session beside those of the requests, to prepare rows and to look at what requests left."""
     async with app.state.sessions() as session:
         yield session
+
+
+@pytest.fixture
+async def cable(database: str) -> AsyncIterator[Cable]:
+    cable = Cable(database)
+    await cable.plug()
+    yield cable
+    await cable.pull()

@@ -1,10 +1,9 @@
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
+from cable import Cable, serve
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -16,52 +15,6 @@ from app.main import create_app
 from app.models import SCHEMA
 
 VERSIONS = f'"{SCHEMA}".alembic_version'
-
-
-class Cable:
-    """A TCP port in front of the database that can be pulled out and put back."""
-
-    def __init__(self, database: str) -> None:
-        self.parts = urlsplit(database)
-        self.port = 0
-        self.writers: list[asyncio.StreamWriter] = []
-
-    @property
-    def url(self) -> str:
-        user = self.parts.netloc.rpartition("@")[0]
-        return f"postgresql://{user}@127.0.0.1:{self.port}{self.parts.path}?sslmode=disable"
-
-    async def plug(self) -> None:
-        self.server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    async def pull(self) -> None:
-        self.server.close()
-        for writer in self.writers:
-            writer.transport.abort()
-        await self.server.wait_closed()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        directory, port = parse_qs(self.parts.query).get("host", [""])[0], self.parts.port or 5432
-        if directory.startswith("/"):
-            upstream = await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.{port}")
-        else:
-            upstream = await asyncio.open_connection(self.parts.hostname, port)
-        self.writers += [writer, upstream[1]]
-        await asyncio.gather(self._copy(reader, upstream[1]), self._copy(upstream[0], writer), return_exceptions=True)
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-        writer.close()
-
-
-@asynccontextmanager
-async def serve(url: str) -> AsyncIterator[AsyncClient]:
-    app = create_app(Settings(database_url=SecretStr(url)))
-    transport = ASGITransport(app)
-    async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://service") as client:
-        yield client
 
 
 async def readiness(url: str) -> tuple[int, str, str]:
@@ -81,14 +34,6 @@ async def note(url: str, revisions: Sequence[str]) -> None:
         for revision in revisions:
             await connection.execute(text(f"INSERT INTO {VERSIONS} VALUES (:revision)"), {"revision": revision})
     await engine.dispose()
-
-
-@pytest.fixture
-async def cable(database: str) -> AsyncIterator[Cable]:
-    cable = Cable(database)
-    await cable.plug()
-    yield cable
-    await cable.pull()
 
 
 @pytest.fixture

@@ -1,0 +1,162 @@
+"""Faults around a running service: it is stopped, clients are slow, the database is away, busy, or cuts connections."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvicorn
+from cable import Cable, serve
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from people import join
+from process import Load, Service, running
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from uvicorn.server import ServerState
+
+from app import server
+from app.models import SCHEMA
+
+Condition = Callable[[], Awaitable[bool]]
+
+NOBODY = {"authorization": f"Bearer {'n' * 43}"}
+
+
+async def until(condition: Condition) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("keep_alive", [True, False])
+async def test_stopped_under_load(database: str, workers: str, keep_alive: bool) -> None:
+    """Each request on a connection that the service has accepted is answered, whatever comes between."""
+    async with running(database, "--workers", workers) as service:
+        load = Load(service.port, "/users/me")
+        clients = asyncio.create_task(load.run(8, keep_alive=keep_alive))
+        await load.warm.wait()
+        began = time.monotonic()
+        code = await service.stop()
+        await clients
+
+    assert load.lost == []
+    assert code in (0, -signal.SIGTERM)
+    assert time.monotonic() - began < 10
+
+
+async def test_stopped_while_a_request_waits(database: str, session: AsyncSession) -> None:
+    """A request that is under way when the service is told to stop is answered first."""
+    async with running(database) as service:
+        await session.execute(text(f'LOCK TABLE "{SCHEMA}".sessions'))
+        request = asyncio.create_task(service.ask("/users/me"))
+        await until(lambda: waits_for_lock(session))
+        stopped = asyncio.create_task(service.stop())
+        await until(lambda: refuses(service))
+        await session.rollback()
+        head = await request
+        await stopped
+
+    assert b" 401 " in head
+    assert b"\r\nconnection: close" in head
+
+
+async def waits_for_lock(session: AsyncSession) -> bool:
+    ungranted = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
+    return bool(await session.scalar(text(ungranted)))
+
+
+async def refuses(service: Service) -> bool:
+    return not await service.listens()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+async def test_killed_worker(database: str) -> None:
+    """A worker that dies is replaced; the service goes on."""
+    async with running(database, "--workers", "2") as service:
+        before = workers_of(service.process.pid)
+        os.kill(next(iter(before)), signal.SIGKILL)
+        await until(lambda: replaced(service.process.pid, before))
+
+        assert b" 200 " in await service.ask()
+
+
+async def replaced(pid: int, before: set[int]) -> bool:
+    return len(workers_of(pid) - before) == 1
+
+
+def workers_of(pid: int) -> set[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
+
+
+async def test_slow_headers(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection on which no request tells its headers in time is closed, whether it says little or nothing."""
+    assert server.HEADER_SECONDS <= 10
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
+    config, loop = uvicorn.Config(app, log_config=None), asyncio.get_running_loop()
+    async with await loop.create_server(lambda: server.Protocol(config, ServerState(), {}), "127.0.0.1") as listening:
+        for beginning in (b"", b"GET /health/live HTTP/1.1\r\nHost: ser"):
+            reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+            writer.write(beginning)
+            assert await reader.read() == b""
+            writer.close()
+
+
+async def test_no_server_header(database: str) -> None:
+    async with running(database) as service:
+        assert b"\r\nserver:" not in await service.ask()
+
+
+async def test_database_away(cable: Cable) -> None:
+    """Without its database the service lives, is not ready, and tells within two seconds when to try again."""
+    async with serve(cable.url) as client:
+        await client.get("/users/me", headers=NOBODY)
+        await cable.pull()
+        live, ready, data = [await timed(client, path) for path in ("/health/live", "/health/ready", "/users/me")]
+        await cable.plug()
+
+        assert [answer.status_code for answer in (live, ready, data)] == [200, 503, 503]
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in (ready, data))
+        assert (await timed(client, "/health/ready")).status_code == 200
+        assert (await timed(client, "/users/me")).status_code == 401
+
+
+async def timed(client: AsyncClient, path: str, seconds: float = 2) -> Response:
+    async with asyncio.timeout(seconds):
+        return await client.get(path, headers=NOBODY)
+
+
+async def test_connections_cut(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """That the server has ended all connections is no fault that a request that reads ever shows."""
+    person = await join(app, client)
+    for path in ("/health/ready", "/users/me", f"/users/{person.id}"):
+        await session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        )
+        answers = [await person.send("GET", path) for _ in range(3)]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200], path
+
+
+async def test_locked_table(client: AsyncClient, session: AsyncSession) -> None:
+    """A table that somebody holds keeps a request for six seconds at most, and nothing else."""
+    await client.get("/health/ready")  # reads the migration scripts, once
+    await session.execute(text(f'LOCK TABLE "{SCHEMA}".sessions'))
+    waiting = [asyncio.create_task(timed(client, "/users/me", seconds=6)) for _ in range(30)]
+    ready = await timed(client, "/health/ready", seconds=1)
+    answers = await asyncio.gather(*waiting)
+
+    assert ready.status_code == 200
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(answer.headers["retry-after"] for answer in answers)
