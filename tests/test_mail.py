@@ -1,0 +1,242 @@
+"""Mails reach people: by SMTP, into the folder, and from the outbox however often the process dies."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from serving import serving
+from sqlalchemy import func, select
+
+from app import clock
+from app.config import Settings
+from app.mail import outbox
+from app.mail.models import Mail
+from app.mail.outbox import deliver, post
+from app.mail.senders import sender
+
+SENDER = "The Service <no-reply@example.com>"
+
+
+@dataclass
+class MailServer:
+    """Speaks as much SMTP as a client needs, and keeps what it is given."""
+
+    refuses: str = ""  # the reply to each recipient, where it does
+    port: int = 0
+    logins: list[str] = field(default_factory=list)
+    mails: list[EmailMessage] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.com ESMTP\r\n")
+        while line := (await reader.readline()).decode().strip():
+            writer.write(f"{await self._reply(line, reader, writer)}\r\n".encode())
+            if line.upper() == "QUIT":
+                break
+        writer.close()
+
+    async def _reply(self, line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        match line.upper().split(maxsplit=1):
+            case ["EHLO", _]:
+                return "250-mail.example.com\r\n250-AUTH PLAIN\r\n250 8BITMIME"
+            case ["AUTH", _]:
+                self.logins.append(line.rpartition(" ")[2])
+                return "235 welcome"
+            case ["RCPT", _] if self.refuses:
+                return self.refuses
+            case ["DATA"]:
+                writer.write(b"354 go on\r\n")
+                content = (await reader.readuntil(b"\r\n.\r\n")).removesuffix(b".\r\n")
+                self.mails.append(message_from_bytes(content, policy=policy.default))
+                return "250 accepted"
+            case ["QUIT"]:
+                return "221 bye"
+        return "250 fine"
+
+
+@pytest.fixture
+async def mail_server() -> AsyncIterator[MailServer]:
+    server = MailServer()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.port = listening.sockets[0].getsockname()[1]
+    yield server
+    listening.close()
+    await listening.wait_closed()
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    path = tmp_path / "template.txt"
+    path.write_text("Hello from $product\n\nDear $name,\n\nfollow this: $link\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+async def posted(app: FastAPI, template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of somebody to whom a mail waits in the outbox, which the application itself leaves to the test."""
+    monkeypatch.setattr(outbox, "deliver", _leave)
+    async with app.state.sessions.begin() as session:
+        words = {"product": "us", "name": "Zoë <b>", "link": "https://www.example.com/#token=abc"}
+        post(session, "ada@example.com", template, **words)
+    return "ada@example.com"
+
+
+async def _leave(*_: object) -> int:
+    return 0
+
+
+async def waiting(app: FastAPI) -> int:
+    async with app.state.sessions() as session:
+        return await session.scalar(select(func.count()).select_from(Mail)) or 0
+
+
+def settings(**fields: object) -> Settings:
+    return Settings.model_validate({"database_url": SecretStr("postgresql:///unused"), **fields})
+
+
+def move_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    now: datetime = clock.now() + by
+    monkeypatch.setattr("app.clock.now", lambda: now)
+
+
+async def test_smtp(app: FastAPI, posted: str, mail_server: MailServer) -> None:
+    """The server gets login, text and HTML; what somebody has typed is text in both."""
+    url = SecretStr(f"smtp://ada:p%40ss@127.0.0.1:{mail_server.port}")
+
+    assert await deliver(app.state.sessions, sender(settings(smtp_url=url)), SENDER) == 1
+
+    [mail] = mail_server.mails
+    assert mail_server.logins == [b64encode(b"\0ada\0p@ss").decode()]
+    assert (mail["From"], mail["To"], mail["Subject"]) == (SENDER, posted, "Hello from us")
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text
+    assert html
+    assert "Dear Zoë <b>," in text.get_content()
+    assert "Zoë &lt;b&gt;" in html.get_content()
+    assert 'href="https://www.example.com/#token=abc"' in html.get_content()
+    assert await waiting(app) == 0
+
+
+async def test_a_refused_mail_is_tried_again_and_given_up_in_the_end(
+    app: FastAPI,
+    posted: str,
+    mail_server: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With longer and longer pauses; the log never names the recipient, though the server does."""
+    mail_server.refuses = f"450 {posted} is busy"
+    send = sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}")))
+    for attempt in range(outbox.ATTEMPTS):
+        assert await waiting(app) == 1
+        assert await deliver(app.state.sessions, send, SENDER) == 0
+        assert await deliver(app.state.sessions, send, SENDER) == 0  # not due yet
+        move_clock(monkeypatch, outbox.FIRST_PAUSE * 2**attempt)
+
+    assert await waiting(app) == 0
+    assert caplog.text.count("mail failed") == outbox.ATTEMPTS
+    assert caplog.text.count("mail given up") == 1
+    assert posted not in caplog.text
+
+
+async def test_one_mail_that_fails_keeps_no_other_back(app: FastAPI, posted: str, template: Path) -> None:
+    async with app.state.sessions.begin() as session:
+        post(session, "eve@example.com", template, product="us", name="Eve", link="")
+    sent = []
+
+    async def send(message: EmailMessage) -> None:
+        if message["To"] == posted:
+            raise ConnectionError
+        sent.append(message["To"])
+
+    assert await deliver(app.state.sessions, send, SENDER) == 1
+    assert sent == ["eve@example.com"]
+    assert await waiting(app) == 1
+
+
+async def test_a_mail_survives_a_crash(app: FastAPI, posted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who dies while sending leaves the mail to the next; both copies have the same Message-ID."""
+    ids = []
+
+    async def die(message: EmailMessage) -> None:
+        ids.append(message["Message-ID"])
+        raise asyncio.CancelledError  # nothing after the call of send is done
+
+    async def send(message: EmailMessage) -> None:
+        ids.append(message["Message-ID"])
+
+    with pytest.raises(asyncio.CancelledError):
+        await deliver(app.state.sessions, die, SENDER)
+    move_clock(monkeypatch, outbox.FIRST_PAUSE)
+
+    assert await deliver(app.state.sessions, send, SENDER) == 1
+    assert ids[0] == ids[1]
+    assert await waiting(app) == 0
+
+
+async def test_several_workers_send_each_mail_once(app: FastAPI, posted: str, template: Path) -> None:
+    async with app.state.sessions.begin() as session:
+        for n in range(19):
+            post(session, f"{n}@example.com", template, product="us", name="Eve", link="")
+    sent = []
+
+    async def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+        await asyncio.sleep(0)
+
+    counts = await asyncio.gather(*(deliver(app.state.sessions, send, SENDER) for _ in range(4)))
+
+    assert sum(counts) == 20
+    assert len(set(sent)) == 20
+
+
+async def test_no_commit_no_mail(app: FastAPI, template: Path) -> None:
+    """What is undone is not written to anybody."""
+
+    async def fail() -> None:
+        async with app.state.sessions.begin() as session:
+            post(session, "ada@example.com", template, product="us", name="Ada", link="")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await waiting(app) == 0
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+async def test_the_folder(
+    app: FastAPI, posted: str, tmp_path: Path, environment: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Mails are files that mail programs open, only for the owner; in development the terminal shows them too."""
+    fields = {"environment": environment, "public_url": "https://www.example.com"}
+    folder = tmp_path / "mails"
+
+    assert await deliver(app.state.sessions, sender(settings(mail_folder=folder, **fields)), SENDER) == 1
+
+    [file] = folder.iterdir()
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    assert (file.suffix, mail["To"]) == (".eml", posted)
+    assert folder.stat().st_mode & 0o077 == 0
+    assert ("#token=abc" in capfd.readouterr().err) == (environment == "development")
+
+
+async def test_the_application_sends_by_itself(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to start anything: what a request has posted is sent."""
+    sent = asyncio.Event()
+
+    async def send(message: EmailMessage) -> None:
+        sent.set()
+
+    monkeypatch.setattr("app.main.MAIL_SECONDS", 0.01)
+    monkeypatch.setattr("app.main.sender", lambda _: send)
+    async with serving(database) as (_, client):
+        await client.post("/auth/forgot-password", json={"email": "ada@example.com"})
+        async with asyncio.timeout(10):
+            await sent.wait()
