@@ -64,11 +64,14 @@ class Envelope:
                 answer["X-Request-ID"] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id, ip=address):
-            try:
-                await self.app(scope, receive, send_sealed)
-            finally:
-                self._note(scope, status, time.perf_counter() - began)
+        # They stay bound after a failure, for the line that the server then writes; each request has a task,
+        # and with it a context, of its own.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, ip=address)
+        try:
+            await self.app(scope, receive, send_sealed)
+        finally:
+            self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         # The route and not the path: what a client put into a path may be anything.
