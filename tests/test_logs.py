@@ -1,0 +1,223 @@
+"""What is logged: one JSON line per request and per event, from which nobody learns a secret or is misled."""
+
+import asyncio
+import json
+import logging
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stderr
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from people import PASSWORD, join, read_token
+from serving import PRODUCTION, serving
+
+from app.users.models import Role
+
+EMAIL, NAME, OTHER = "secretive@example.com", "Secretive Person", "another four words"
+
+
+@dataclass
+class Service:
+    """A running application, and what it writes to standard error."""
+
+    app: FastAPI
+    client: AsyncClient
+    written: StringIO
+
+    def text(self) -> str:
+        """Return what was written since the last look."""
+        text = self.written.getvalue()
+        self.written.truncate(0)
+        self.written.seek(0)
+        return text
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines, each of which must be JSON."""
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["event"] not in ("request", "mail sent")]
+
+
+@asynccontextmanager
+async def heard(database: str, **settings: object) -> AsyncIterator[Service]:
+    """Start the application; only it is heard, and not the tests' own HTTP client."""
+    root, client_log = logging.getLogger(), logging.getLogger("httpx2")
+    handlers, client_log.disabled = root.handlers, True
+    try:
+        with redirect_stderr(StringIO()) as written:
+            async with serving(database, "203.0.113.9", **PRODUCTION | settings) as (app, client):
+                root.handlers = root.handlers[:1]
+                yield Service(app, client, written)
+    finally:
+        root.handlers, client_log.disabled = handlers, False
+
+
+@pytest.fixture
+async def production(database: str) -> AsyncIterator[Service]:
+    async with heard(database) as service:
+        yield service
+
+
+async def test_a_request_is_one_line(production: Service) -> None:
+    """With UTC time, the route and not the path, status, duration, address, request id and, once known, the user."""
+    app, client = production.app, production.client
+    ada = await join(app, client, EMAIL)
+    production.lines()
+
+    answer = await ada.send("GET", f"/users/{ada.id}")
+
+    [line] = production.lines()
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
+    assert line["ms"] > 0
+    shown = {key: line[key] for key in ("event", "level", "method", "route", "status", "ip", "user_id", "request_id")}
+    assert shown == {
+        "event": "request",
+        "level": "info",
+        "method": "GET",
+        "route": "/users/{user_id}",
+        "status": 200,
+        "ip": "203.0.113.9",
+        "user_id": ada.id,
+        "request_id": answer.headers["x-request-id"],
+    }
+
+
+async def test_security_events_are_logged(production: Service) -> None:
+    """Login, failure, lockout, changed password, address, role or state: each with time, who, from where and id."""
+    app, client = production.app, production.client
+    ada = await join(app, client, EMAIL)
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+    found = [
+        (line["event"], line["user_id"])
+        for line in production.events()
+        if line["event"] in ("account created", "login")
+    ]
+    assert found == [(event, who.id) for who in (ada, root) for event in ("account created", "login")]
+
+    async def happens(*expected: str) -> None:
+        seen = production.events()
+        assert [line["event"] for line in seen] == list(expected)
+        for line in seen:
+            assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
+            assert line["ip"] == "203.0.113.9"
+            assert re.fullmatch(r"[0-9a-f]{32}", line["request_id"])
+            assert line["user_id"] == ada.id
+
+    for _ in range(10):
+        await client.post("/auth/login", json={"email": EMAIL, "password": OTHER})
+    await happens(*["login failed"] * 10)
+    await client.post("/auth/login", json={"email": EMAIL, "password": OTHER})
+    await happens("locked out")
+    await ada.send("POST", "/auth/change-password", json={"password": OTHER, "new_password": OTHER})
+    await happens("password wrong")
+    await ada.send("POST", "/auth/change-password", json={"password": PASSWORD, "new_password": OTHER})
+    await happens("sessions ended", "password changed")
+    await ada.send("POST", "/auth/change-email", json={"password": OTHER, "new_email": f"new.{EMAIL}"})
+    await client.post("/auth/confirm-email", json={"token": await read_token(app, f"new.{EMAIL}")})
+    await happens("e-mail address changed")
+    for change in ({"role": "admin"}, {"role": "user"}, {"active": False}):
+        await root.send("PATCH", f"/users/{ada.id}", json=change)
+        await happens("user administered")
+
+
+async def test_no_line_holds_an_address_a_name_a_token_or_a_password(production: Service) -> None:
+    """Neither from bodies nor from headers or addresses, in success, failure and fault."""
+    app, client = production.app, production.client
+
+    @app.get("/fault")
+    async def fault() -> None:
+        raise KeyError("internal")
+
+    ada = await join(app, client, EMAIL, NAME)
+    second = (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).json()
+    await client.post("/auth/refresh", json={"refresh_token": ada.refresh})
+    await client.post("/auth/forgot-password", json={"email": EMAIL})
+    reset = {"token": await read_token(app, EMAIL), "new_password": OTHER}
+    tokens = (await client.post("/auth/reset-password", json=reset)).json()
+    await client.post("/auth/login", json={"email": EMAIL, "password": f"{PASSWORD}!"})
+    await client.get(f"/users/me?email={EMAIL}&token={ada.access}", headers={"authorization": f"Bearer {ada.access}"})
+    await client.get(f"/users/{EMAIL}", headers={"cookie": f"__Host-access={tokens['access_token']}"})
+    await client.get(f"/{EMAIL}/{PASSWORD}", headers={"user-agent": EMAIL, "referer": f"http://x/{EMAIL}"})
+    await client.get("/fault", headers={"authorization": f"Bearer {tokens['access_token']}"})
+
+    written = production.text()
+    secrets = [
+        EMAIL,
+        NAME,
+        PASSWORD,
+        OTHER,
+        reset["token"],
+        *second.values(),
+        *tokens.values(),
+        ada.access,
+        ada.refresh,
+    ]
+    assert written.count("\n") > 15
+    for secret in secrets:
+        if isinstance(secret, str) and secret != "Bearer":
+            assert secret not in written
+            assert secret.partition("@")[0] not in written
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+async def test_nobody_forges_a_line(database: str, environment: str) -> None:
+    """Line breaks in what a client sends, or in what is logged, begin no line."""
+    forged = 'x\r\n{"event": "login", "user_id": "forged"}\u2028\x1b[31m'
+    async with heard(database, environment=environment) as service:
+        client = service.client
+        await client.post("/auth/login", json={"email": forged, "password": forged})
+        await client.post("/auth/sign-up", json={"email": forged, "name": forged, "password": PASSWORD})
+        await client.get("/%0d%0aforged", headers=[(b"user-agent", b"a\nforged"), (b"x-request-id", b"a\nforged")])
+        assert "forged" not in service.text()
+        structlog.get_logger("app").info("event", text=forged)
+        logging.getLogger("library").warning("said %r", forged)
+        assert len(service.text().splitlines()) == 2
+
+
+async def test_a_fault_is_one_line_that_is_found_by_the_id_of_the_answer(production: Service) -> None:
+    """The server writes it, trace and all."""
+
+    @production.app.get("/fault")
+    async def fault() -> None:
+        raise KeyError("internal")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(production.app, lifespan="off", log_config=None))
+        running = asyncio.create_task(server.serve([listener]))
+        async with AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{listener.getsockname()[1]}/fault")
+        server.should_exit = True
+        await running
+
+    [line] = [line for line in production.lines() if line["level"] == "error"]
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert "KeyError" in line["exception"]
+
+
+async def test_events_have_the_id_that_the_client_is_told(production: Service) -> None:
+    answer = await production.client.post(
+        "/auth/login", json={"email": EMAIL, "password": OTHER}, headers={"x-request-id": "abc"}
+    )
+
+    assert answer.headers["x-request-id"] == "abc"
+    assert [(line["event"], line["request_id"]) for line in production.lines()] == [
+        ("login failed", "abc"),
+        ("request", "abc"),
+    ]
+
+
+async def test_ids_of_our_own_sort_by_time(client: AsyncClient) -> None:
+    ids = [UUID((await client.get("/health/live")).headers["x-request-id"]) for _ in range(3)]
+
+    assert ids == sorted(ids)
