@@ -170,7 +170,7 @@ async def reset_password(visit: Visit, token: str, new_password: str) -> NewToke
         owner = await session.scalar(select(User).join(EmailToken).where(*_usable(token, Purpose.RESET_PASSWORD)))
     if owner is None:
         raise InvalidLink("The link is unknown, used up or expired. Ask for another one.")
-    check_password(new_password, visit.settings.password_min_length, owner.email, owner.name)
+    check_password(new_password, visit.settings.password_min_length, owner.email, owner.name, field="new_password")
     password_hash = await visit.passwords.hash(new_password)
     async with visit.sessions.begin() as session:
         await _use(session, token, Purpose.RESET_PASSWORD)
@@ -183,7 +183,7 @@ async def reset_password(visit: Visit, token: str, new_password: str) -> NewToke
 
 
 async def change_password(visit: Visit, caller: Caller, password: str, new_password: str) -> None:
-    check_password(new_password, visit.settings.password_min_length, caller.email, caller.name)
+    check_password(new_password, visit.settings.password_min_length, caller.email, caller.name, field="new_password")
     account = await _confirm_password(visit, caller, password)
     password_hash = await visit.passwords.hash(new_password)
     async with visit.sessions.begin() as session:

@@ -26,18 +26,20 @@ QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
 
 
-def check_password(password: str, min_length: int, *own: str) -> None:
+def check_password(password: str, min_length: int, *own: str, field: str = "password") -> None:
     """Raise `Invalid` for a password that is too short, too long, well known, or made of `own` words."""
     if len(password) < min_length:
-        raise Invalid("password", f"at least {min_length} characters; any will do, a sentence is good")
+        raise Invalid(field, f"at least {min_length} characters; any will do, a sentence is good")
+    if len(password.encode()) > MAX_BYTES:
+        raise Invalid(field, f"at most {MAX_BYTES} bytes")
     folded = normalize("NFKC", password).casefold()
     if folded in _well_known():
-        raise Invalid("password", "this is among the passwords that are tried first")
+        raise Invalid(field, "this is among the passwords that are tried first")
     words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
     for word in sorted(words, key=len, reverse=True):
         folded = folded.replace(word, "")
     if len(re.sub(r"\W", "", folded)) < OWN_REST and len(folded) < len(password):
-        raise Invalid("password", "your address, your name and ours are guessed first")
+        raise Invalid(field, "your address, your name and ours are guessed first")
 
 
 @cache
