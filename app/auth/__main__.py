@@ -10,6 +10,7 @@ from getpass import getpass
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import func, update
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.auth.models import Credential
@@ -19,6 +20,8 @@ from app.database import create_engine, create_sessions
 from app.errors import Invalid
 from app.users.models import Role, User
 from app.users.schemas import Email
+
+UNDEFINED_TABLE = "42P01"
 
 
 def main() -> None:
@@ -48,6 +51,10 @@ async def make_admin(email: str, settings: Settings) -> str:
             await session.flush()
             session.add(Credential(user_id=user.id, password_hash=password_hash, changed_at=clock.now()))
         return f"{email} is a new user, and an administrator."
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE:
+            sys.exit("The database has no users table yet. First: alembic upgrade head")
+        sys.exit(f"The database cannot be used: {str(error.orig).splitlines()[0]}")
     finally:
         await engine.dispose()
 
