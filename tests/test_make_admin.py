@@ -1,0 +1,101 @@
+"""`python -m app.auth admin`, which `make admin` calls: how the first administrator comes about."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from people import PASSWORD, Person, join, log_in
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.config import ROOT
+from app.users.models import Role, User
+
+EMAIL = "root@example.com"
+
+
+def run(database: str, typed: str, email: str = EMAIL) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.auth", "admin", email],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": database},
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def test_no_user_comes_with_the_migrations(session: AsyncSession) -> None:
+    """So there is no password that somebody forgets to change."""
+    assert (await session.scalars(select(User))).all() == []
+
+
+async def test_a_new_user_becomes_administrator(database: str, client: AsyncClient) -> None:
+    """With the password from standard input, which is not repeated; and can do what only administrators can."""
+    done = run(database, f"{PASSWORD}\n")
+    tokens = await log_in(client, EMAIL)
+
+    assert (done.returncode, done.stdout) == (0, f"{EMAIL} is a new user, and an administrator.\n")
+    assert PASSWORD not in done.stdout + done.stderr
+    root = Person(client, "", EMAIL, tokens["access_token"], tokens["refresh_token"])
+    assert (await root.send("GET", "/users")).status_code == 200
+
+
+async def test_a_user_becomes_administrator_whatever_the_case_of_the_address(
+    app: FastAPI, database: str, client: AsyncClient
+) -> None:
+    """Nothing is asked, the password stays, and the session that is open has the new rights."""
+    ada = await join(app, client)
+    done = run(database, "", "ADA@example.com")
+
+    assert (done.returncode, done.stdout) == (0, "ADA@example.com is an administrator now.\n")
+    assert (await ada.send("GET", "/users/me")).json()["role"] == Role.ADMIN
+    await log_in(client, ada.email)
+
+
+@pytest.mark.parametrize(
+    ("email", "typed", "message"),
+    [
+        ("nonsense", "", "nonsense is not an e-mail address.\n"),
+        (EMAIL, "", "The password is refused: at least 15 characters; any will do, a sentence is good.\n"),
+        (EMAIL, "admin\n", "The password is refused: at least 15 characters; any will do, a sentence is good.\n"),
+        (EMAIL, "123456789987654321\n", "The password is refused: this is among the passwords that are tried first.\n"),
+        (EMAIL, f"{EMAIL}\n", "The password is refused: your address, your name and ours are guessed first.\n"),
+        (EMAIL, "x" * 1025, "The password is refused: at most 1024 bytes.\n"),
+        ("é" * 300 + "@example.com", "", "é" * 300 + "@example.com is not an e-mail address.\n"),
+    ],
+)
+async def test_what_is_refused(database: str, session: AsyncSession, email: str, typed: str, message: str) -> None:
+    """In one line, with exit code 1, and nobody is made."""
+    done = run(database, typed, email)
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    assert (await session.scalars(select(User))).all() == []
+
+
+async def test_a_database_that_cannot_be_used(empty_database: str) -> None:
+    """One line says what to do, and no traceback is shown."""
+    for database, message in (
+        (empty_database, "alembic upgrade head"),
+        ("postgresql://ada:secret@127.0.0.1:1/name", "The database cannot be used: "),
+    ):
+        done = run(database, f"{PASSWORD}\n")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert message in done.stderr
+        assert "secret" not in done.stderr
+
+
+async def test_the_role_is_no_more_than_a_word_in_the_database(session: AsyncSession) -> None:
+    """No other can be stored than those that the code knows."""
+    roles = await session.scalar(
+        text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_users_role'")
+    )
+
+    assert roles
+    assert all(role.value in roles for role in Role)
