@@ -132,6 +132,8 @@ def interruptions(bench: Bench, size: Size, how: str) -> Outcome:
             assert "Traceback" not in out + err, out + err
             if not hit or upgrade.returncode == 0:
                 outcome.counts["came too late"] += 1
+                if upgrade.returncode == 0:
+                    shop.assert_whole()
                 continue
             outcome.counts["interrupted"] += 1
             outcome.counts[f"exit code {upgrade.returncode}"] += 1

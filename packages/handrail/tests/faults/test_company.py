@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from faults.readers import reading
 from faults.shop import Shop
 from handrail.errors import BlockedError, BusyError
+from handrail.upgrade.lost import versions_now
 from handrail.upgrade.turn import key_of
 
 REPLICAS = 10
@@ -22,6 +27,31 @@ def test_ten_upgrades_at_once_from_empty(shop: Shop) -> None:
 
     assert [upgrade.returncode for upgrade in upgrades] == [0] * REPLICAS, said
     shop.assert_whole()
+
+
+def test_ten_upgrades_at_once_from_pending(shop: Shop) -> None:
+    """As ten replicas of a new release do it."""
+    shop.project.succeeds("upgrade", "r1")
+    upgrades = [shop.start("upgrade", "head") for _ in range(REPLICAS)]
+    said = [upgrade.communicate(timeout=100) for upgrade in upgrades]
+
+    assert [upgrade.returncode for upgrade in upgrades] == [0] * REPLICAS, said
+    shop.assert_whole()
+
+
+def test_our_own_lost_session_is_not_another_process(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a lost connection the server may take a while to notice; that is what is waited for then."""
+    shop.project.succeeds("upgrade", "r1")
+    engine = create_engine(f"postgresql+psycopg://{shop.dsn.partition('://')[2]}", poolclass=NullPool)
+    with psycopg.connect(shop.dsn, autocommit=True) as lost, engine.connect() as connection:
+        lost.execute("SELECT pg_advisory_lock(%s)", [key_of('"shop"."alembic_version"', "work")])
+        ended = threading.Timer(1, lost.close)
+        ended.start()
+        versions = versions_now(connection, None, '"shop"."alembic_version"', "alembic (shop)")
+        ended.join()
+
+    assert versions == ["r1"]
+    assert "Waiting: the server still has our lost session (pid " in capsys.readouterr().err
 
 
 def test_who_is_migrating_is_named(shop: Shop) -> None:

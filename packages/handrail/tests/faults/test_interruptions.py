@@ -146,3 +146,18 @@ def test_a_migrator_killed_in_the_queue_blocks_nobody(shop: Shop) -> None:
     upgrade.communicate()
 
     assert waited < 3
+
+
+def test_an_end_in_the_last_revision_is_no_success(shop: Shop) -> None:
+    """What the revision before it reached is not taken for the end."""
+    shop.project.succeeds("upgrade", "r4")
+    with shop.transaction("UPDATE shop.goods SET extra = 1 WHERE id = 1"):
+        revision(shop.project, "r5", "r4", 'op.execute("SELECT 1")')
+        upgrade = shop.start("upgrade", "head")
+        shop.sql(f"SELECT pg_terminate_backend({shop.migrator()})")
+        out, err = upgrade.communicate(timeout=60)
+
+    assert upgrade.returncode == DatabaseUnavailableError.exit_code, out + err
+    assert "The database is at r5" in out
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()

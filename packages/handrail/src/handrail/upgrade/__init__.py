@@ -5,6 +5,8 @@ at_head       the one question that most upgrades come down to
 server        waiting for one that is not there yet
 turn          whose turn it is: a lock that is asked for again and again, never waited for
 session       what the migrating session promises the others on the server
+bundle        many revisions in one message, from the beginning of a database
+lost          what the server did when the connection was lost
 patience      trying again what others blocked
 progress      how far a revision came that cannot be one transaction
 invalid       indexes that no query uses

@@ -7,10 +7,9 @@ revision that cannot be one transaction has its row from the moment on at which 
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import socket
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from sqlalchemy import text
 from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.read import AS_IT_IS
 from handrail.config import JOURNAL
-from handrail.connection import quoted
+from handrail.quoting import literal, quoted
 from handrail.revisions import sha256
 
 if TYPE_CHECKING:
@@ -105,7 +104,6 @@ class Done:
     direction: str
     path: Path | None
     heads: Sequence[str]
-    seconds: float
     retries: int = 0
     catalog: Catalog | None = None
     steps: Sequence[Step] = ()
@@ -131,11 +129,13 @@ class Journal:
     Attributes:
         schema: Where both are.
         application_version: Of the code that migrates.
+        host: Where it runs.
         there: Whether the table exists; without it nothing is recorded.
     """
 
     schema: str
     application_version: str | None = None
+    host: str = field(default_factory=socket.gethostname)
     there: bool = field(default=False, init=False)
 
     @property
@@ -215,37 +215,35 @@ class Journal:
             {"steps": written(steps), "id": number},
         )
 
-    def finish(self, connection: Connection, done: Done, number: int | None = None) -> None:
-        """Record that a revision is over."""
+    def finish(self, execute: Callable[[str], object], done: Done, number: int | None = None) -> None:
+        """Record that a revision is over.
+
+        Args:
+            execute: Runs the statement, in the transaction that moves the version.
+            done: What is recorded.
+            number: Of the row that is there already.
+        """
         if not self.there:
             return
-        values = {
+        values: dict[str, str | int | None] = {
             "heads": " ".join(done.heads),
             "retries": done.retries,
             "steps": written(done.steps),
             "catalog": done.catalog.to_json() if done.catalog else None,
             "catalog_sha256": done.catalog.hash if done.catalog else None,
         }
-        if number is not None:
-            assignments = ", ".join(f"{name} = :{name}" for name in values)
-            connection.execute(
-                text(f"UPDATE {self._table} SET {assignments}, finished_at = clock_timestamp() WHERE id = :id"),  # noqa: S608
-                values | {"id": number},
+        if number is None:
+            values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.path)}
+            execute(
+                f"INSERT INTO {self.table} ({', '.join(values)}, started_at, finished_at) VALUES "  # noqa: S608
+                f"({', '.join(map(constant, values.values()))}, now(), clock_timestamp())"
             )
             return
-        values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.path)}
-        names = ", ".join(values)
-        parameters = ", ".join(f":{name}" for name in values)
-        connection.execute(
-            text(
-                f"INSERT INTO {self._table} ({names}, started_at, finished_at) VALUES ({parameters}, "  # noqa: S608
-                "clock_timestamp() - make_interval(secs => :seconds), clock_timestamp())"
-            ),
-            values | {"seconds": done.seconds},
-        )
+        assignments = ", ".join(f"{name} = {constant(value)}" for name, value in values.items())
+        execute(f"UPDATE {self.table} SET {assignments}, finished_at = clock_timestamp() WHERE id = {number}")  # noqa: S608
 
     def _here(self) -> Mapping[str, str | None]:
-        return {"host": socket.gethostname(), "application_version": self.application_version}
+        return {"host": self.host, "application_version": self.application_version}
 
 
 def in_text(name: str) -> str:
@@ -265,6 +263,11 @@ def written(steps: Sequence[Step]) -> str:
     return json.dumps([[step.statement, step.done] for step in steps])
 
 
+def constant(value: str | int | None) -> str:
+    """Return a value as SQL has it."""
+    return "NULL" if value is None else literal(value) if isinstance(value, str) else str(value)
+
+
 def digests(path: Path | None) -> dict[str, str | None]:
     """Return the SHA-256 of a revision's file, and of its code alone."""
     if path is None or not path.is_file():
@@ -279,14 +282,24 @@ def script_sha256(path: Path) -> str:
 
 def code_sha256(path: Path) -> str:
     """Return the SHA-256 of what a file does: comments, layout and docstrings change nothing."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not is_text(part)]  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return sha256(in_words(ast.parse(path.read_bytes())).encode())
 
 
-def is_text(node: ast.AST) -> bool:
+def in_words(part: object) -> str:
+    """Return a part of a syntax tree as text, without what is empty: a later Python may know more fields."""
+    if isinstance(part, ast.AST):
+        told = [type(part).__name__]
+        for name in part._fields:
+            value = getattr(part, name, None)
+            # Whether a name is read or assigned shows in the place where it stands.
+            if value is not None and value != [] and name != "ctx":
+                told.append(f"{name}={value!r}" if isinstance(value, str) else f"{name}={in_words(value)}")
+        return f"({' '.join(told)})"
+    if isinstance(part, list):
+        return f"[{' '.join([in_words(element) for element in part if not is_text(element)])}]"
+    return repr(part)
+
+
+def is_text(node: object) -> bool:
     """Whether a statement is a text that nobody reads."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
-from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
+from handrail.catalog.read import AS_IT_IS
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
 from handrail.gate import refuse_unallowed
 from handrail.heads import described, merge_command
 from handrail.ownership import create_schema
+from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Done, Journal
+from handrail.upgrade.lost import first_refusal, lost, versions_now
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
 from handrail.upgrade.session import considerate, pid_of, refuse_pooler, refuse_read_only, refuse_wrong_role
-from handrail.upgrade.turn import Turn, key_of, obtain, release, turn
+from handrail.upgrade.turn import Turn, release, turn
 from handrail.upgrade.versions import check_versions, name_of, refuse_edited, rows
 from handrail.upgrade.watch import Watch
 
@@ -37,10 +40,7 @@ if TYPE_CHECKING:
     from handrail.config import Project
     from handrail.upgrade.journal import Entry
 
-# admin_shutdown, crash_shutdown, cannot_connect_now, idle_in_transaction_session_timeout
-CUT_OFF = {"57P01", "57P02", "57P03", "25P03"}
 ALREADY_THERE = {"42P07", "42710", "42P06", "42701"}  # table, object, schema, column
-TRUTH_SECONDS = 20.0  # within which the server has noticed that the connection is lost
 
 
 @dataclass
@@ -74,10 +74,11 @@ class Upgrade:
     versions: list[str] = field(default_factory=list, init=False)
     entries: list[Entry] = field(default_factory=list, init=False)
     running: Running | None = field(default=None, init=False)
-    started: float = field(default=0.0, init=False)
     patience: Patience = field(init=False)
-    last: bool = field(default=False, init=False)
-    reached: Sequence[str] = field(default=(), init=False)
+    first: bool = field(default=False, init=False)  # whether the step is the first of all, and
+    last: bool = field(default=False, init=False)  # whether it is the last of this command
+    reached: Sequence[str] = field(default=(), init=False)  # by it, once its version is written
+    progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.schema, self.project.version)
@@ -144,10 +145,11 @@ class Upgrade:
         return refuse_edited(self.versions, self.directory, self.entries, self.accepted, self.project.root)
 
     def _accept(self, edited: Sequence[str]) -> None:
+        execute = partial(self.connection.exec_driver_sql, execution_options=AS_IT_IS)
         with self.connection.begin():
             for revision in edited:
                 path = Path(self.directory.get_revision(revision).path)
-                self.journal.finish(self.connection, Done(revision, "accept", path, self.versions, 0))
+                self.journal.finish(execute, Done(revision, "accept", path, self.versions))
 
     @contextmanager
     def keeper(self) -> Iterator[Connection]:
@@ -179,7 +181,9 @@ class Upgrade:
 
     def go(self, held: Turn) -> None:
         """Run the revisions, again and again where others are in the way."""
-        progress = Progress(self.migration, self.journal, from_beginning=not self.versions)
+        bundle = Bundle(self.connection, held.check, active=self.command == "upgrade" and not self.versions)
+        progress = Progress(self.migration, self.journal, bundle, from_beginning=not self.versions)
+        self.progress = progress
         self.observe(held, progress)
         pid = pid_of(self.connection)
         try:
@@ -197,6 +201,9 @@ class Upgrade:
         except Exception as raised:
             blockers = self.watch.blockers
             self.watch.step(None)
+            if self.progress.bundle.active and not isinstance(raised, BusyError):
+                self.progress.bundle.give_up()
+                return False
             error = first_refusal(raised)
             if error is None:
                 raise
@@ -213,7 +220,7 @@ class Upgrade:
 
     def _refuse_what_is_there(self, error: DBAPIError) -> None:
         message = ServerMessage.of(error)
-        if message.sqlstate in ALREADY_THERE and not self.versions and not self.reached and self.running:
+        if message.sqlstate in ALREADY_THERE and self.first and self.running:
             head = self.directory.get_current_head() or "<revision>"
             raise VersionTableError(
                 f"nothing was changed: the version table {self.version_table} is empty, so revision "
@@ -231,10 +238,14 @@ class Upgrade:
             unfinished = {} if self.command == "stamp" else self._unfinished()
             found = list(plan(heads, migration))
             for number, step in enumerate(found, start=1):
-                held.check()
-                self.last, self.started = number == len(found), time.monotonic()
+                last = number == len(found)
+                if isinstance(step, RevisionStep):
+                    progress.bundle.begin(Path(step.revision.path), last=last)
+                self.first, self.last, self.reached = number == 1 and not heads, last, ()
                 if isinstance(step, RevisionStep):
                     self._begin(step, unfinished, progress, f"{number} of {len(found)}")
+                if not progress.bundle.holds_back:
+                    held.check()
                 yield step
 
         self.migration._migrations_fn = steps  # type: ignore[assignment]  # noqa: SLF001 - where Alembic keeps it
@@ -261,25 +272,24 @@ class Upgrade:
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Record a step, in the transaction that moves the version."""
         self.reached = sorted(heads)
-        if not self.journal.there:
-            return
-        seconds = time.monotonic() - self.started
-        running = self.running if not step.is_stamp else None
+        if self.journal.there:
+            self._record(heads, None if step.is_stamp else self.running)
+        self.progress.bundle.end()
+
+    def _record(self, heads: set[str], running: Running | None) -> None:
         catalog = self.journal.catalog_now(self.connection, self.project.version_table) if self.last else None
         if running is not None:
-            done = Done(running.revision, running.direction, running.path, self.reached, seconds,
-                        self.patience.retries, catalog, running.steps)  # fmt: skip
-            self.journal.finish(self.connection, done, running.number)
+            done = Done(running.revision, running.direction, running.path, self.reached, self.patience.retries,
+                        catalog, running.steps)  # fmt: skip
         else:
-            self.journal.finish(
-                self.connection, Done(" ".join(heads) or "base", "stamp", None, self.reached, seconds, 0, catalog)
-            )
+            done = Done(" ".join(heads) or "base", "stamp", None, self.reached, 0, catalog)
+        self.journal.finish(self.progress.record, done, running.number if running else None)
 
     def say_the_truth(self, error: DBAPIError) -> None:
         """After a lost connection: find out what the server did, and return only when all of it is done."""
         said = ServerMessage.of(error).text
         try:
-            versions = self._ask_again()
+            versions = versions_now(self.connection, self.url, self.version_table, f"alembic ({self.project.package})")
         except Exception as second:
             raise DatabaseUnavailableError(
                 f"the connection was lost during the migration ({said}), and no other could be had to see what was "
@@ -296,21 +306,6 @@ class Upgrade:
             "now. Run the same command again: it goes on from there."
         ) from error
 
-    def _ask_again(self) -> list[str]:
-        def ask(connection: Connection) -> list[str]:
-            # As long as the server has not noticed, it may still commit.
-            try:
-                deadline = time.monotonic() + TRUTH_SECONDS
-                obtain(connection, key_of(self.version_table, "work"), deadline, TRUTH_SECONDS)
-            except BusyError:
-                pass
-            return rows(connection, self.version_table)
-
-        if self.url is not None:
-            return with_connection(self.url, ask, application=f"alembic ({self.project.package})")
-        with self.connection.engine.connect() as connection:
-            return ask(connection)
-
     def refuse_invalid_indexes(self) -> None:
         """Raise InvalidIndexError rather than end well with an index that nobody can use."""
         with self.connection.begin() if not self.connection.in_transaction() else nullcontext():
@@ -321,19 +316,3 @@ class Upgrade:
                 f"and every write still maintains it. Build it again: REINDEX INDEX CONCURRENTLY {invalid[0]};  or "
                 f"drop it: DROP INDEX CONCURRENTLY {invalid[0]};"
             )
-
-
-def first_refusal(raised: BaseException) -> DBAPIError | None:
-    """Return what the database said first: what is raised in the end may come from the attempt to tidy up after it."""
-    found = None
-    error: BaseException | None = raised if isinstance(raised, SQLAlchemyError) else None
-    while error is not None:
-        found = error if isinstance(error, DBAPIError) else found
-        error = error.__context__
-    return found
-
-
-def lost(error: DBAPIError) -> bool:
-    """Whether the error means that the connection is gone."""
-    sqlstate = ServerMessage.of(error).sqlstate or ""
-    return error.connection_invalidated or sqlstate in CUT_OFF or sqlstate.startswith("08")

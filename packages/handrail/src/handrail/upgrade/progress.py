@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
+from handrail.catalog.read import AS_IT_IS
 from handrail.errors import EditedRevisionError, MigrationError
 from handrail.upgrade.journal import Step
 from handrail.upgrade.session import SETTINGS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy import Connection
 
+    from handrail.upgrade.bundle import Bundle
     from handrail.upgrade.journal import Journal
 
 WRITES = re.compile(
@@ -61,15 +63,17 @@ class Running:
 class Progress:
     """Stands between a revision and the database."""
 
-    def __init__(self, migration: MigrationContext, journal: Journal, *, from_beginning: bool) -> None:
+    def __init__(self, migration: MigrationContext, journal: Journal, bundle: Bundle, *, from_beginning: bool) -> None:
         """Take the place of two functions of Alembic's context, which is thrown away after the command.
 
         Args:
             migration: The context of the command.
             journal: Where it is recorded.
+            bundle: Takes the statements that may run a little later.
             from_beginning: The database had no revision yet, so that nobody's data is at stake.
         """
         self.journal = journal
+        self.bundle = bundle
         self.from_beginning = from_beginning
         self.running: Running | None = None
         self._migration = migration
@@ -106,6 +110,8 @@ class Progress:
         return observed
 
     def _notice(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        with self._ours():
+            self.bundle.run_now()
         if self.running and not self._own and not self._in_block and WRITES.match(statement):
             self.running.own_write = self.running.own_write or statement
 
@@ -120,6 +126,8 @@ class Progress:
         arguments = (construct, execution_options, multiparams, params or {})
         running = self.running
         if running is None or self._migration.as_sql:
+            if running is None and self._bundled(*arguments):
+                return None  # the version
             return self._execute(*arguments)
         position, running.position = running.position, running.position + 1
         if position >= len(running.known):
@@ -127,6 +135,8 @@ class Progress:
                 self._step(running, self.written(arguments), arguments, begun=False)
                 return None
             running.pending.append(arguments)
+            if self._bundled(*arguments):
+                return None
             return self._stock(arguments, self.written(arguments) if _may_validate(construct) else "")
         statement, known = self.written(arguments), running.known[position]
         if statement != known.statement:
@@ -136,6 +146,18 @@ class Progress:
         elif self._in_block:
             self._step(running, statement, arguments, begun=True)
         return None
+
+    def record(self, statement: str) -> None:
+        """Run a statement of ours as it is, where a revision ends."""
+        if self.bundle.holds_back:
+            self.bundle.add(statement)
+            return
+        with self._ours():
+            self.connection.exec_driver_sql(statement, execution_options=AS_IT_IS)
+
+    def _bundled(self, *arguments: Any) -> bool:
+        with self._ours():
+            return self.bundle.take(*arguments)
 
     def _stock(self, arguments: tuple[Any, ...], statement: str) -> Any:
         unbound = statement and waits_harmlessly(statement) and self.running and len(self.running.pending) <= 1

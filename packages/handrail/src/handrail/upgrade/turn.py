@@ -23,6 +23,7 @@ from handrail.errors import BusyError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+MIGRATING = "another process is migrating this database"
 POLL_SECONDS = (0.1, 1.0)  # the first pause, and the longest
 
 HOLDER = text(
@@ -97,21 +98,21 @@ def turn(migrator: Connection, keeper: Connection, version_table: str, wait_seco
             give_back(connection, keys[connection])
 
 
-def obtain(connection: Connection, key: int, deadline: float, wait_seconds: float) -> None:
-    """Ask for a lock until it is ours or the time is up; tell once for whom we wait."""
+def obtain(connection: Connection, key: int, deadline: float, wait_seconds: float, why: str = MIGRATING) -> None:
+    """Ask for a lock until it is ours or the time is up; tell once why we wait, and for whom."""
     pause, told = POLL_SECONDS[0], False
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
         release(connection)
         who = holder(connection, key)
         if time.monotonic() >= deadline:
             raise BusyError(
-                f"another process is migrating this database{who}, and was not done within {wait_seconds:g} seconds. "
+                f"{why}{who}, and was not done within {wait_seconds:g} seconds. "
                 "Nothing was changed by this one. Run the same command again later, or wait longer: "
                 "alembic -x wait=600 upgrade head. If that process hangs, end its session on the server: "
                 "SELECT pg_terminate_backend(pid); whatever it has left unfinished, the next upgrade finishes."
             )
         if not told:
-            print(f"Waiting: another process is migrating this database{who}.", file=sys.stderr, flush=True)
+            print(f"Waiting: {why}{who}.", file=sys.stderr, flush=True)
             told = True
         time.sleep(min(pause * random.uniform(0.7, 1.0), max(deadline - time.monotonic(), 0)))  # noqa: S311
         pause = min(pause * 1.5, POLL_SECONDS[1])

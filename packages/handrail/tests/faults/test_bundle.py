@@ -1,0 +1,76 @@
+"""A database from its beginning: revisions go to the server many at a time, and nobody can tell from what they did."""
+
+from __future__ import annotations
+
+from faults.shop import Shop, revision
+from handrail.errors import MigrationError
+
+
+def test_each_revision_is_a_transaction_of_its_own(shop: Shop) -> None:
+    """With its version and its row of the journal, as one by one."""
+    shop.project.succeeds("upgrade", "head")
+
+    shop.assert_whole()
+    assert (
+        shop.sql("SELECT count(DISTINCT xmin::text) FROM shop.handrail_journal WHERE revision IN ('r1', 'r3', 'r5')")
+        == "3"
+    )
+
+
+def test_what_is_refused_is_told_with_its_line(shop: Shop) -> None:
+    """Revisions before it stay applied, and the next run goes on from there."""
+    revision(shop.project, "r3", "r2", 'op.execute("ALTER TABLE shop.goods ADD COLUMN code text")')
+
+    failed = shop.project.alembic("upgrade", "head")
+
+    assert failed.returncode == MigrationError.exit_code, failed.stdout + failed.stderr
+    assert 'alembic/versions/r3.py:10: PostgreSQL refused this: column "code" of relation' in failed.stdout
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
+    assert shop.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal") == "r1 r2"
+    revision(shop.project, "r3", "r2", 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")')
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_statements_arrive_as_they_are_written(shop: Shop) -> None:
+    """Signs that drivers and SQLAlchemy give a meaning to, parameters, a comment at the end, several in one text."""
+    revision(
+        shop.project,
+        "r2",
+        "r1",
+        "import sqlalchemy as sa\n"
+        r"""op.execute("UPDATE shop.goods SET name = '100% \\:x %s %(a)s {} $1 \\\\ ''' WHERE id = 1 -- the end")"""
+        '\nop.execute(sa.text("UPDATE shop.goods SET name = :name WHERE id = 2").bindparams(name="a\'s 5% \\\\ :b"))\n'
+        'goods = sa.table("goods", sa.column("id", sa.Integer), sa.column("name", sa.Text), schema="shop")\n'
+        'op.bulk_insert(goods, [{"id": 9001, "name": "50%"}, {"id": 9002, "name": None}])',
+    )
+    revision(shop.project, "r3", "r2", "pass")
+
+    shop.project.succeeds("upgrade", "r3")
+
+    assert shop.sql("SELECT name FROM shop.goods WHERE id = 1") == r"100% :x %s %(a)s {} $1 \\ '"
+    assert shop.sql("SELECT name FROM shop.goods WHERE id = 2") == r"a's 5% \ :b"
+    assert shop.sql("SELECT name FROM shop.goods WHERE id = 9001") == "50%"
+    assert shop.sql("SELECT count(*) FROM shop.goods WHERE id = 9002 AND name IS NULL") == "1"
+
+
+def test_whoever_reads_sees_what_was_written(shop: Shop) -> None:
+    """In the same revision and in earlier ones, on op.get_bind() and by way of another module."""
+    shop.project.write("shop/reading.py", "def count(op):\n    return op.get_bind().exec_driver_sql(QUERY).scalar()\n"
+                       'QUERY = "SELECT count(*) FROM shop.goods WHERE code = 0"\n')  # fmt: skip
+    revision(shop.project, "r2", "r1", 'op.execute("UPDATE shop.goods SET code = 0 WHERE id = 1")')
+    revision(
+        shop.project,
+        "r3",
+        "r2",
+        "from shop.reading import count\n"
+        'op.execute("UPDATE shop.goods SET code = 0 WHERE id = 2")\n'
+        "assert count(op) == 2\n"
+        'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")',
+    )
+    revision(shop.project, "r4", "r3", "pass")
+
+    shop.project.succeeds("upgrade", "r4")
+
+    assert shop.sql("SELECT count(note) FROM shop.goods") == "0"
+    assert shop.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal") == "r1 r2 r3 r4"
