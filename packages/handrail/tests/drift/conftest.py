@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,17 @@ class Migrated:
 
     def run(self, sql: str) -> None:
         """Run some statements by hand."""
-        for statement in sql.replace("{role}", self.role).split("; "):
+        self.execute(sql.replace("{role}", self.role).split("; "))
+
+    def execute(self, statements: Sequence[str]) -> None:
+        """Run statements one by one."""
+        for statement in statements:
             self.connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+    def migrate(self, statements: Sequence[str]) -> None:
+        """Run statements as `op.execute` does."""
+        for statement in statements:
+            self.connection.execute(text(statement))
 
     def drift(self) -> Drift:
         """Compare the database with its journal."""

@@ -127,7 +127,8 @@ EDITS = [
          "table shop.notes", "row_security"),
     Edit("row security for the owner", "ALTER TABLE shop.notes FORCE ROW LEVEL SECURITY",
          "table shop.notes", "force_row_security"),
-    Edit("no longer inherits", "ALTER TABLE shop.child NO INHERIT shop.parent", "table shop.child", "inherits"),
+    Edit("no longer inherits", "ALTER TABLE shop.child NO INHERIT shop.parent", "table shop.child", "inherits",
+         reverts=False),
     Edit("new partition",
          "CREATE TABLE shop.log_2027 PARTITION OF shop.log FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
          "table shop.log_2027", ADDED),
@@ -229,6 +230,8 @@ EDITS = [
     Edit("statistics of a materialized view",
          "ALTER MATERIALIZED VIEW shop.buyers ALTER COLUMN number SET STATISTICS 50",
          "materialized view shop.buyers", "column_settings"),
+    Edit("fillfactor of a materialized view", "ALTER MATERIALIZED VIEW shop.buyers SET (fillfactor = 50)",
+         "materialized view shop.buyers", "options"),
     Edit("comment on a view", "COMMENT ON VIEW shop.open_customers IS 'x'", "view shop.open_customers", "comment"),
     # functions
     Edit("new function", "CREATE FUNCTION shop.one() RETURNS integer LANGUAGE sql AS 'SELECT 1'",

@@ -173,9 +173,8 @@ SELECT 'column', rel.nspname, rel.relname, a.attname, jsonb_strip_nulls(jsonb_bu
             AND d.deptype = 'i' AND d.classid = 'pg_class'::regclass LIMIT 1) END,
     'collation', CASE WHEN a.attcollation <> t.typcollation THEN
         (SELECT {qualified:c.collnamespace,c.collname} FROM pg_collation c WHERE c.oid = a.attcollation) END,
-    'storage', CASE WHEN a.attstorage <> t.typstorage THEN
-        CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
-    'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
+    'storage', CASE WHEN a.attstorage <> t.typstorage THEN {storage:a.attstorage} END,
+    'compression', {compression:a.attcompression},
     'statistics', nullif(a.attstattarget, -1),
     'options', {column_options:a.attoptions},
     'foreign_options', {options:a.attfdwoptions},
@@ -286,8 +285,8 @@ SELECT CASE rel.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, rel.n
         SELECT jsonb_object_agg(a.attname, own.settings) FROM pg_attribute a
         JOIN pg_type t ON t.oid = a.atttypid
         CROSS JOIN LATERAL (SELECT jsonb_strip_nulls(jsonb_build_object(
-            'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
-            'compression', nullif(a.attcompression, ''),
+            'storage', CASE WHEN a.attstorage <> t.typstorage THEN {storage:a.attstorage} END,
+            'compression', {compression:a.attcompression},
             'statistics', nullif(a.attstattarget, -1),
             'options', {column_options:a.attoptions})) AS settings) own
         WHERE a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped AND own.settings <> '{}') END,

@@ -130,6 +130,8 @@ MACROS = {
     "ELSE quote_ident(q.nspname) || '.' || quote_ident({1}) END FROM pg_namespace q WHERE q.oid = {0})",
     "columns": "(SELECT jsonb_agg(ca.attname ORDER BY k.n) FROM unnest({0}) WITH ORDINALITY k(attnum, n) "
     "JOIN pg_attribute ca ON ca.attrelid = {1} AND ca.attnum = k.attnum)",
+    "storage": "CASE {0} WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END",
+    "compression": "CASE {0} WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END",
     "action": "CASE {0} WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' "
     "WHEN 'd' THEN 'SET DEFAULT' END",
 }

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import sys
+import time
+from typing import TYPE_CHECKING
 
 import click
 
 from handrail.config import load_project
+
+if TYPE_CHECKING:
+    from handrail.drift.find import Place
+    from handrail.upgrade.drift import Drift
 
 DRIFTED = 1
 
 
 @click.command()
 @click.option(
-    "--format", "shape", type=click.Choice(["text", "json", "sql"]), default="text",
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json", "sql"]),
+    default="text",
     help="For people, for machines, or the edit as SQL.",
-)  # fmt: skip
-def drift(shape: str) -> None:
+)
+@click.option("--adopt", is_flag=True, help="Write a revision that makes the edit part of the history; needs -m.")
+@click.option("-m", "--message", help="What the revision is called.")
+@click.option("--revert", is_flag=True, help="Show the SQL that undoes the edit, and what is lost by it.")
+@click.option("--apply", is_flag=True, help="With --revert: run it.")
+@click.option("--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again and again, until Ctrl-C.")
+def drift(*, shape: str, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None) -> None:
     """Show what was changed by hand in the database since its last migration.
 
     Reads only; whoever may read the journal may look, in production too. Without a journal the database is compared
@@ -26,14 +40,47 @@ def drift(shape: str) -> None:
     possible: 3 a setting is wrong, 5 a server does not answer, 6 a privilege is missing, 8 there is no journal and no
     throwaway server, 13 the version table is empty.
     """
+    refuse_nonsense(adopt=adopt, message=message, revert=revert, apply=apply, watch=watch)
+    place, found = look()
+    if watch is not None:
+        keep_looking(found, shape, watch)
+    elif found.differences and adopt:
+        adopt_it(place, found, message or "")
+        return
+    elif found.differences and revert:
+        revert_it(place, found, apply=apply)
+        return
+    show(found, shape)
+    sys.exit(DRIFTED if found.differences else 0)
+
+
+def refuse_nonsense(*, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None) -> None:
+    """Raise UsageError for options that do not go together."""
+    if sum((adopt, revert, watch is not None)) > 1:
+        raise click.UsageError("--adopt, --revert and --watch exclude each other.")
+    if adopt and not (message or "").strip():
+        raise click.UsageError('--adopt needs a message:  handrail drift --adopt -m "index that the DBA made"')
+    if message is not None and not adopt:
+        raise click.UsageError("-m is the message of --adopt.")
+    if apply and not revert:
+        raise click.UsageError("--apply belongs to --revert.")
+
+
+def look() -> tuple[Place, Drift]:
+    """Compare the configured database with its journal."""
     from handrail.configuration import alembic_config, database_of, load_scripts
     from handrail.drift.find import find
-    from handrail.drift.report import as_json, text
-    from handrail.drift.statements import statements
 
     project = load_project()
     config = alembic_config(project)
-    _, found = find(project, config, load_scripts(config), database_of(project, config))
+    return find(project, config, load_scripts(config), database_of(project, config))
+
+
+def show(found: Drift, shape: str) -> None:
+    """Print the report."""
+    from handrail.drift.report import as_json, text
+    from handrail.drift.statements import statements
+
     if shape == "json":
         click.echo(as_json(found, "journal" if found.since else "history"))
     elif shape == "sql":
@@ -41,4 +88,47 @@ def drift(shape: str) -> None:
             click.echo(f"{statement};")
     else:
         click.echo(text(found))
-    sys.exit(DRIFTED if found.differences else 0)
+
+
+def keep_looking(found: Drift, shape: str, seconds: float) -> None:
+    """Print a report whenever it is another one than before; ended by Ctrl-C."""
+    told = None
+    while True:
+        if found.differences != told:
+            show(found, shape)
+            told = found.differences
+        time.sleep(seconds)
+        _, found = look()
+
+
+def adopt_it(place: Place, found: Drift, message: str) -> None:
+    """Write the revision, and tell what belongs to it."""
+    from handrail.drift.adopt import adopt
+    from handrail.drift.models import advice
+
+    path = adopt(place, found, message)
+    root = place.project.root
+    click.echo(f"Wrote {path.relative_to(root) if path.is_relative_to(root) else path}.")
+    lines = advice(found.differences, found.expected, found.live)
+    if lines:
+        click.echo("Edit the models to match, so that `alembic check` finds nothing:")
+        for line in lines:
+            click.echo(f"    {line}")
+    else:
+        click.echo("No model says anything about what was changed, so none is to be edited.")
+    click.echo("Then:  alembic upgrade head    (it changes nothing where the edit is there already)")
+
+
+def revert_it(place: Place, found: Drift, *, apply: bool) -> None:
+    """Print the SQL, and run it when that is asked for."""
+    from handrail.drift import revert as way
+
+    wanted = way.revert(place, found)
+    click.echo(str(wanted))
+    if not apply:
+        click.echo("Nothing was changed. To run it:  handrail drift --revert --apply", err=True)
+        sys.exit(DRIFTED)
+    left = way.apply(place, wanted)
+    click.echo("Undone: the database is as its migrations left it.", err=True)
+    if left.differences:
+        click.echo("(Columns that came back stand last in their table; nothing else differs.)", err=True)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from handrail.config import Project
 
 NO_JOURNAL = (
-    "There is no journal of this database yet, so it was compared with what the revisions create in a throwaway "
-    "database. Owners and privileges are not known from there. The next `alembic upgrade`, or `handrail baseline` now, "
-    "begins the journal."
+    "There is no journal of this database yet, or its last migration was cut off, so it was compared with what the "
+    "revisions create in a throwaway database. Owners and privileges are not known from there. The next `alembic "
+    "upgrade`, or `handrail baseline` now, begins the journal."
 )
 
 

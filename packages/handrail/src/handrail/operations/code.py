@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from handrail.catalog.objects import Attributes, Kind
+from handrail.catalog.objects import Attributes, Kind, Name
+from handrail.operations.columns import settings
 from handrail.operations.comments import column_comments, comment, target
 from handrail.operations.identifiers import ident, relation, table_of
 from handrail.operations.statement import Statement
-from handrail.operations.tables import option_actions
+from handrail.operations.tables import storage_actions
 
 if TYPE_CHECKING:
     from alembic.operations.ops import MigrateOperation
@@ -22,7 +23,14 @@ CODE = (*VIEWS, *ON_TABLES, Kind.STATISTICS)
 
 IN_PLACE = {
     Kind.VIEW: {"comment", "column_comments", "options"},
-    Kind.MATERIALIZED_VIEW: {"comment", "column_comments", "options"},
+    Kind.MATERIALIZED_VIEW: {
+        "comment",
+        "column_comments",
+        "options",
+        "column_settings",
+        "access_method",
+        "tablespace",
+    },
     Kind.TRIGGER: {"comment", "enabled"},
     Kind.RULE: {"comment", "enabled"},
     Kind.POLICY: {"comment"},
@@ -60,6 +68,17 @@ def replace_function(difference: Difference) -> list[MigrateOperation]:
     return operations + (comment(difference.name, after) if "comment" in difference.changes else [])
 
 
+def column_settings(view: Name, before: Attributes, after: Attributes) -> list[MigrateOperation]:
+    """Change how a materialized view keeps its columns."""
+    old, new = before.get("column_settings") or {}, after.get("column_settings") or {}
+    types = dict(after.get("columns") or ())
+    found: list[MigrateOperation] = []
+    for column in sorted(old.keys() | new.keys()):
+        name = Name(Kind.COLUMN, view.schema, view.name, column)
+        found += settings(name, old.get(column, {}), {"type": types.get(column, "text"), **new.get(column, {})})
+    return found
+
+
 def alter_code(difference: Difference) -> list[MigrateOperation]:
     """Change what can be changed without creating the object anew."""
     name, before, after = difference.name, difference.before or {}, difference.after or {}
@@ -71,7 +90,8 @@ def alter_code(difference: Difference) -> list[MigrateOperation]:
     if "target" in changes:
         number = after.get("target")
         operations.append(Statement(f"ALTER {target(name, after)} SET STATISTICS {-1 if number is None else number}"))
-    settings = option_actions(before.get("options"), after.get("options"))
-    operations += [Statement(f"ALTER {name.kind.upper()} {relation(name)} {action}") for action in settings]
+    actions = storage_actions(before, after)
+    operations += [Statement(f"ALTER {name.kind.upper()} {relation(name)} {action}") for action in actions]
+    operations += column_settings(name, before, after)
     operations += column_comments(name, before, after)
     return operations + (comment(name, after) if "comment" in changes else [])

@@ -5,7 +5,7 @@ Nothing but two catalogs is compared, so whoever may connect may look, in produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from handrail.config import Tolerated
     from handrail.upgrade.journal import Journal
 
+ADOPTS = "adopts:"  # before each object in the comments of a revision that makes an edit its own
+
 # Whether a materialized view was ever refreshed is a matter of data.
 NO_DEFINITION = frozenset({"populated"})
+# A column that comes back stands last, and one that a child table had for itself is not the parent's again.
+FOR_GOOD = frozenset({"position", "inherited"})
 # Each major version of PostgreSQL writes code in its own way.
 REWRITTEN = frozenset({"definition", "expression", "using", "check", "default", "generated", "keys", "where"})
 
@@ -53,6 +57,40 @@ class Drift:
     tolerated: Sequence[Tolerance] = ()
     revisions: Sequence[str] = ()
     since: datetime | None = None
+
+    def carried(self, now: Catalog, settled: Collection[str] = ()) -> Catalog:
+        """Return what a database should be after a migration that was not about the drift: it stays to be seen.
+
+        Args:
+            now: What the database is after the migration.
+            settled: Objects whose drift the migration has made its own.
+        """
+        objects = dict(now.objects)
+        tolerated = (each.difference for each in self.tolerated)
+        for difference in (*self.differences, *tolerated):
+            name = difference.name
+            if str(name) in settled or objects.get(name) != self.live.objects.get(name):
+                continue
+            before = self.expected.objects.get(name)
+            if before is None:
+                objects.pop(name, None)
+            else:
+                objects[name] = before
+        return Catalog(now.version, dict(sorted(objects.items())))
+
+    @property
+    def for_good(self) -> bool:
+        """Whether no statement brings back what differs still."""
+        return all(d.changes and d.changes.keys() <= FOR_GOOD for d in self.differences)
+
+    def resigned(self) -> Catalog:
+        """Return what the database should be, as far as statements can bring that back."""
+        columns = {}
+        for name, attributes in self.expected.of_kind(Kind.COLUMN):
+            now = self.live.objects.get(name, attributes)
+            kept = {key: value for key, value in attributes.items() if key not in FOR_GOOD}
+            columns[name] = kept | {key: now[key] for key in FOR_GOOD if key in now}
+        return Catalog(self.expected.version, {**self.expected.objects, **columns})
 
 
 def drift(

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from handrail.catalog.ddl.columns import settings as column_settings
 from handrail.catalog.ddl.spelling import comment, identifier, options, place, table_of
-from handrail.catalog.objects import Attributes, Catalog, Name
+from handrail.catalog.objects import Attributes, Catalog, Kind, Name
 from handrail.connection import literal
 
 PARALLEL = {"s": "safe", "r": "restricted"}
 ENABLED = {"disabled": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}
 
 
-def view(_catalog: Catalog, name: Name, attributes: Attributes) -> list[str]:
-    """Return a view or materialized view, with the defaults and comments of its columns."""
+def view(catalog: Catalog, name: Name, attributes: Attributes) -> list[str]:
+    """Return a view or materialized view, with the settings, defaults and comments of its columns."""
     kind = name.kind.upper()
     stored = f" WITH ({', '.join(options(attributes['options']))})" if attributes.get("options") else ""
     # WITH NO DATA as it is: a view that nobody has filled cannot be read.
     empty = "" if attributes.get("populated", True) else "\nWITH NO DATA"
     text = attributes["definition"].rstrip().removesuffix(";")
-    statements = [f"CREATE {kind} {place(name)}{stored} AS\n{text}{empty}"]
+    using = f" USING {identifier(attributes['access_method'])}" if attributes.get("access_method") else ""
+    where = f" TABLESPACE {identifier(attributes['tablespace'])}" if attributes.get("tablespace") else ""
+    statements = [f"CREATE {kind} {place(name)}{using}{stored}{where} AS\n{text}{empty}"]
+    for column, settings in sorted((attributes.get("column_settings") or {}).items()):
+        statements += column_settings(catalog, Name(Kind.COLUMN, name.schema, name.name, column), settings)
     for column, default in sorted((attributes.get("defaults") or {}).items()):
         statements.append(f"ALTER {kind} {place(name)} ALTER COLUMN {identifier(column)} SET DEFAULT {default}")
     statements += comment(f"{kind} {place(name)}", attributes.get("comment"))
