@@ -260,6 +260,7 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         url=url,
         wait_seconds=wait_seconds(),
         accepted=x_arguments("accept"),
+        keep_drift="keep" in x_arguments("drift"),
     ).migrate()
 
 

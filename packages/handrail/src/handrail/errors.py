@@ -18,7 +18,8 @@
     ├── DiskFullError            17   the server has no space left
     ├── StatementTimeoutError    18   the server stopped a statement that took too long
     ├── PoolerError              19   a connection pooler hands our session to others
-    └── InvalidIndexError        20   everything is applied, but an index is INVALID: no query uses it
+    ├── InvalidIndexError        20   everything is applied, but an index is INVALID: no query uses it
+    └── DriftError               21   the database was changed by hand where it matters
 
 The number is the exit code of `handrail …` and of `alembic …`; 2 is a wrong command line. What Alembic itself refuses
 ends with 255, as always.
@@ -140,3 +141,9 @@ class InvalidIndexError(HandrailError):
     """An index that a failed build has left behind, which nothing would ever mend."""
 
     exit_code = 20
+
+
+class DriftError(HandrailError):
+    """The database is not as its revisions left it, and going on would build on that."""
+
+    exit_code = 21

@@ -14,5 +14,7 @@ unfinished    what an interrupted statement left behind
 journal       what was done to this database, when, by whom, and what it looked like afterwards
 versions      whether the version table can be believed
 standing      where a database stands, for somebody who asks
+drift         what was changed by hand since the last migration
+touched       whether that stands in the way of the pending revisions
 watch         who blocks us, and how far an index is, seen from another session
 """

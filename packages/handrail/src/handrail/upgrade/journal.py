@@ -170,10 +170,17 @@ class Journal:
         return self.entries(connection, "finished_at IS NULL")
 
     def last_snapshot(self, connection: Connection) -> Snapshot | None:
-        """Return the newest one; None when there is none, or only one that an older handrail has written."""
+        """Return the newest one, if it still counts.
+
+        It does not when something was done after it (a command that was killed leaves no snapshot), and when an older
+        handrail has written it.
+        """
         if not self.there:
             return None
-        query = f"SELECT {COLUMNS}, catalog FROM {self._table} WHERE catalog IS NOT NULL ORDER BY id DESC LIMIT 1"  # noqa: S608
+        query = (
+            f"SELECT {COLUMNS}, catalog FROM {self._table} WHERE catalog IS NOT NULL AND id = "  # noqa: S608
+            f"(SELECT max(id) FROM {self._table} WHERE direction <> 'accept')"
+        )
         row = connection.execute(text(query)).mappings().one_or_none()
         if row is None:
             return None
@@ -182,6 +189,16 @@ class Journal:
         except ValueError:
             return None
         return Snapshot(entry({key: value for key, value in row.items() if key != "catalog"}), catalog)
+
+    def remember(self, connection: Connection, catalog: Catalog) -> None:
+        """Add what the database looks like to the last entry, when that was not the end of its command."""
+        connection.execute(
+            text(
+                f"UPDATE {self._table} SET catalog = :catalog, catalog_sha256 = :hash WHERE catalog IS NULL AND id = "  # noqa: S608
+                f"(SELECT max(id) FROM {self._table} WHERE direction <> 'accept') AND finished_at IS NOT NULL"
+            ),
+            {"catalog": catalog.to_json(), "hash": catalog.hash},
+        )
 
     def catalog_now(self, connection: Connection, version_table: str, schemas: Collection[str] = ()) -> Catalog:
         """Return what our schemas hold at this moment, without the two tables that are no part of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from handrail.catalog import Catalog, Kind
 from handrail.catalog.read import AS_IT_IS
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
@@ -22,12 +23,14 @@ from handrail.gate import refuse_unallowed
 from handrail.heads import described, merge_command
 from handrail.ownership import create_schema
 from handrail.upgrade.bundle import Bundle
+from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Done, Journal
 from handrail.upgrade.lost import first_refusal, lost, versions_now
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
 from handrail.upgrade.session import considerate, pid_of, refuse_pooler, refuse_read_only, refuse_wrong_role
+from handrail.upgrade.touched import refuse_touched, sources_of
 from handrail.upgrade.turn import Turn, release, turn
 from handrail.upgrade.versions import check_versions, name_of, refuse_edited, rows
 from handrail.upgrade.watch import Watch
@@ -58,6 +61,7 @@ class Upgrade:
         url: Of the database; None on a connection that was handed over.
         wait_seconds: For others, in all.
         accepted: Revisions of which an edit is declared to be meant.
+        keep_drift: Manual edits of what the revisions touch are no reason to stop.
     """
 
     migration: MigrationContext
@@ -70,6 +74,9 @@ class Upgrade:
     url: URL | None
     wait_seconds: float
     accepted: Sequence[str] = ()
+    keep_drift: bool = False
+    drift: Drift | None = field(default=None, init=False)
+    settled: set[str] = field(default_factory=set, init=False)
     journal: Journal = field(init=False)
     versions: list[str] = field(default_factory=list, init=False)
     entries: list[Entry] = field(default_factory=list, init=False)
@@ -134,8 +141,9 @@ class Upgrade:
                 refuse_pooler(self.connection, keeper)
             with turn(self.connection, keeper, self.version_table, self.wait_seconds) as held:
                 self.prepare()
-                self.look()
+                steps = self.look()
                 self._accept(self._refuse_edited())
+                self._refuse_drift(steps)
                 self.go(held)
         self.refuse_invalid_indexes()
 
@@ -143,6 +151,21 @@ class Upgrade:
         if self.command == "stamp":
             return []
         return refuse_edited(self.versions, self.directory, self.entries, self.accepted, self.project.root)
+
+    def _refuse_drift(self, steps: Sequence[MigrationStep]) -> None:
+        with self.connection.begin():
+            self.drift = drift(self.connection, self.journal, self.project.version_table, self.project.tolerated)
+        if self.drift is not None and self.command != "stamp":
+            sources = sources_of(Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
+            keep = self.keep_drift or self.command == "downgrade"
+            self.settled = refuse_touched(self.drift, sources, keep=keep)
+
+    def _catalog(self) -> Catalog:
+        """Return what the database should be from now on: what it is, but for what was changed by hand before."""
+        schemas: set[str] = {schema for schema in self.migration.opts.get("handrail_schemas", ()) if schema}
+        schemas |= {name.name for name, _ in self.drift.expected.of_kind(Kind.SCHEMA)} if self.drift else set()
+        now = self.journal.catalog_now(self.connection, self.project.version_table, schemas)
+        return self.drift.carried(now, self.settled) if self.drift else now
 
     def _accept(self, edited: Sequence[str]) -> None:
         execute = partial(self.connection.exec_driver_sql, execution_options=AS_IT_IS)
@@ -191,8 +214,21 @@ class Upgrade:
                 self.watch = watch
                 while not self.attempt():
                     pass
+        except Exception:
+            self._remember()
+            raise
         finally:
             progress.close()
+
+    def _remember(self) -> None:
+        """After a failure: let the journal know what earlier revisions have made, or that would pass for drift."""
+        if not self.reached or not self.journal.there or self.connection.invalidated:
+            return
+        with suppress(SQLAlchemyError):
+            if self.connection.in_transaction():
+                self.connection.rollback()
+            with self.connection.begin():
+                self.journal.remember(self.connection, self._catalog())
 
     def attempt(self) -> bool:
         """Run what is left; False when it was blocked and the pause is over."""
@@ -277,7 +313,7 @@ class Upgrade:
         self.progress.bundle.end()
 
     def _record(self, heads: set[str], running: Running | None) -> None:
-        catalog = self.journal.catalog_now(self.connection, self.project.version_table) if self.last else None
+        catalog = self._catalog() if self.last else None
         if running is not None:
             done = Done(running.revision, running.direction, running.path, self.reached, self.patience.retries,
                         catalog, running.steps)  # fmt: skip
