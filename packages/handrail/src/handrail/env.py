@@ -22,6 +22,7 @@ from handrail.config import Project, load_project
 from handrail.configuration import database_of
 from handrail.connection import parse_url, with_connection
 from handrail.discovery import import_models, load_metadata, without_garbage_collection
+from handrail.drift.mention import mention_drift, warn_of_lie
 from handrail.errors import ConfigurationError, MigrationError
 from handrail.failures import located_errors, shown_as_alembic_errors
 from handrail.gate import refuse_unallowed
@@ -135,6 +136,9 @@ def compare_with_history(
         cache = Cache.of(project.root)
         history = history_catalog(server, url, cache)
         target = target_catalog(server, metadata, history, url.database or "", cache)
+
+        if command_name() == "revision" and project.database_url:
+            mention_drift(project, parse_url(project.database_url))
 
         def work(connection: Connection) -> None:
             # Before the comparison hides our schemas from the search path.
@@ -262,6 +266,8 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         accepted=x_arguments("accept"),
         keep_drift="keep" in x_arguments("drift"),
     ).migrate()
+    if command_name() == "stamp" and url is not None:
+        warn_of_lie(project, context.config, context.script, url)
 
 
 def pass_gate(migration: MigrationContext, project: Project) -> None:

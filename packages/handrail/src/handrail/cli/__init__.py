@@ -12,6 +12,7 @@ from handrail import __version__
 from handrail.errors import HandrailError
 
 COMMANDS = {
+    "baseline": "Take over a database that holds what the revisions create.",
     "check": "Tell whether the models need a new revision; at once when nothing has changed.",
     "completion": "Print the line that switches on tab completion for your shell.",
     "db": "Start, stop and use this project's own development PostgreSQL.",

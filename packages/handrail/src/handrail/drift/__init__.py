@@ -9,5 +9,7 @@ renamed       what has only another name
 already       conditions that say whether a difference is made already
 adopt         one way out: a revision for all other databases
 revert        the other: what undoes the edit in this one
+baseline      a database that came about in another way
+mention       drift in one line, beside other work
 models        which edit of the models goes with it
 """

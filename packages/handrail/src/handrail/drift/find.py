@@ -60,6 +60,13 @@ class Place:
         return name_of(self.schema, self.project.version_table)
 
 
+def place_of(connection: Connection, project: Project, config: Config, directory: ScriptDirectory, url: URL) -> Place:
+    """Return the database behind a connection, and where it stands."""
+    schema = schema_of(connection, project)
+    revisions = rows(connection, name_of(schema, project.version_table))
+    return Place(project, config, directory, url, schema, revisions)
+
+
 def find(project: Project, config: Config, directory: ScriptDirectory, url: URL) -> tuple[Place, Drift]:
     """Compare a database with its journal, else with the history at its revision. Reads only.
 
@@ -72,10 +79,7 @@ def find(project: Project, config: Config, directory: ScriptDirectory, url: URL)
     def look(connection: Connection) -> tuple[Place, Drift | None]:
         journal = Journal(schema_of(connection, project))
         with readable(connection, journal):
-            place = Place(
-                project, config, directory, url, journal.schema,
-                rows(connection, name_of(journal.schema, project.version_table)),
-            )  # fmt: skip
+            place = place_of(connection, project, config, directory, url)
             journal.look(connection)
             return place, drift(connection, journal, project.version_table, project.tolerated)
 
@@ -83,7 +87,8 @@ def find(project: Project, config: Config, directory: ScriptDirectory, url: URL)
     if found is not None:
         return place, found
     print(NO_JOURNAL, file=sys.stderr)
-    return place, against_history(place)
+    with EnvironmentContext(config, directory):
+        return place, against_history(place)
 
 
 @contextmanager
@@ -104,7 +109,7 @@ def readable(connection: Connection, journal: Journal) -> Iterator[None]:
 
 
 def against_history(place: Place, revisions: Sequence[str] | None = None) -> Drift:
-    """Compare a database with what the revisions create in a throwaway database.
+    """Compare a database with what the revisions create in a throwaway database. Needs an EnvironmentContext around.
 
     Args:
         place: The database.
@@ -120,7 +125,7 @@ def against_history(place: Place, revisions: Sequence[str] | None = None) -> Dri
     )
     expected = Catalog(expected.version, {n: a for n, a in expected.objects.items() if belongs(n, schemas, live)})
     live = Catalog(live.version, {n: a for n, a in live.objects.items() if belongs(n, schemas, expected)})
-    found, allowed = compared(expected, live, place.project.tolerated, NOT_MODELLED - {"position"} | {"version"})
+    found, allowed = compared(expected, live, place.project.tolerated, NOT_MODELLED | {"version"})
     return Drift(expected, live, found, allowed, revisions)
 
 
@@ -158,7 +163,7 @@ def refuse_unknown(place: Place, revisions: Sequence[str]) -> None:
 
 def history_at(place: Place, revisions: Sequence[str]) -> Catalog:
     """Return what the revisions up to these create, with everything that is in that database."""
-    with EnvironmentContext(place.config, place.directory), history_server(place.project) as server:
+    with history_server(place.project) as server:
         if server is None:
             raise ServerError(
                 "there is no journal of this database, and no throwaway server on which the revisions could be run to "
