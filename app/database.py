@@ -1,19 +1,25 @@
-"""The connection pool, and the one transaction that each request gets."""
+"""The connections: a transaction for each request that works with rows, and a shortcut for single lookups."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from starlette.requests import HTTPConnection
 
 from app.config import NAME
+from app.errors import Unavailable
 
 CONNECT_TIMEOUT = 2  # seconds
 POOL_TIMEOUT = 2  # seconds that a request waits for a connection when all are in use
 COMMAND_TIMEOUT = 6  # seconds for one statement; only matters when the server is gone without a word
+CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError)
 # A statement that waits or works too long is ended by the server, so that one locked table or one slow query cannot
 # hold all connections. Milliseconds. Where one transaction needs longer: SET LOCAL statement_timeout = '1min'.
 SERVER_SETTINGS = {
@@ -24,26 +30,84 @@ SERVER_SETTINGS = {
 }
 
 
+async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SERVER_SETTINGS, **options
+        )
+    except (OSError, ValueError, asyncpg.InterfaceError) as error:
+        # Whatever keeps us from the server (no route, no socket file, bad certificate, …) is one kind of failure.
+        raise asyncpg.PostgresConnectionError(f"cannot connect: {type(error).__name__}: {error}") from error
+
+
 def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
     """Return an engine of at most `pool_size` connections. It connects when it is first used, and again when needed."""
-
-    async def connect() -> object:
-        try:
-            return await asyncpg.connect(
-                dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SERVER_SETTINGS
-            )
-        except (OSError, ValueError, asyncpg.InterfaceError) as error:
-            # Whatever keeps us from the server (no route, no socket file, bad certificate, …) is one kind of failure.
-            raise asyncpg.PostgresConnectionError(f"cannot connect: {type(error).__name__}: {error}") from error
-
     return create_async_engine(
         "postgresql+asyncpg://",  # asyncpg reads the URL itself: it understands more of it than SQLAlchemy does
-        async_creator=connect,
+        async_creator=lambda: connect(dsn),
         pool_size=pool_size,
         max_overflow=0,  # connections beyond the pool would be closed after each use
         pool_timeout=POOL_TIMEOUT,
         hide_parameters=True,  # in logs and tracebacks: they hold people's data
     )
+
+
+class Lookup:
+    """A query that is turned into SQL once. Its parameters are `bindparam`s."""
+
+    def __init__(self, query: ClauseElement) -> None:
+        compiled: Any = query.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+        self.sql: str = compiled.string
+        self._names: list[str] = compiled.positiontup
+
+    def arguments(self, values: dict[str, object]) -> list[object]:
+        return [values[name] for name in self._names]
+
+
+class Lookups:
+    """Connections for lookups, straight through the driver: that takes a fifth of SQLAlchemy's time.
+
+    For what nearly every request asks. Each is a statement without a transaction around it, and must only read.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def fetch(self, lookup: Lookup, **values: object) -> Sequence[asyncpg.Record]:
+        arguments = lookup.arguments(values)
+        try:
+            return await self._fetch(lookup.sql, arguments)
+        except CONNECTION_LOST:
+            # The server has ended it. Asking again is cheaper than a question before each use.
+            return await self._fetch(lookup.sql, arguments)
+
+    async def _fetch(self, sql: str, arguments: list[object]) -> Sequence[asyncpg.Record]:
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT):
+                connection = await self._pool.acquire()
+        except TimeoutError:
+            raise Unavailable("The service is too busy.") from None
+        try:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return rows
+        finally:
+            await self._pool.release(connection)
+
+
+@asynccontextmanager
+async def open_lookups(dsn: str, pool_size: int) -> AsyncIterator[Lookups]:
+    """Yield lookups on at most `pool_size` connections, which are made when they are needed."""
+
+    async def keep(_: object) -> None:
+        """Return a connection as it is, without the usual reset: no lookup changes anything of it."""
+
+    pool = asyncpg.create_pool(
+        dsn, connect=connect, min_size=0, max_size=pool_size, max_inactive_connection_lifetime=0, reset=keep
+    )
+    try:
+        yield Lookups(await pool)
+    finally:
+        pool.terminate()
 
 
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

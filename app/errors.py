@@ -24,6 +24,7 @@ from http.client import responses as phrases
 from traceback import walk_tb
 from typing import Any
 
+from asyncpg import InterfaceError, PostgresError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.constants import REF_PREFIX
@@ -61,6 +62,7 @@ INVALID = "The request does not have the expected form."
 OUTAGES = ("08", "53", "57", "28", "3D", "40001", "40P01", "55P03", "25006")
 # A row that another request has deleted (foreign key) or made (unique) since this one looked.
 OVERTAKEN = ("23503", "23505")
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError)
 UNSTORABLE = ("22021", "22P05")  # text with a NUL character, or in characters that the database does not have
 
 
@@ -173,8 +175,8 @@ def as_problem(error: Exception) -> ProblemResponse | None:
             return ProblemResponse(422, "The request holds a value that cannot be stored.", errors=[])
         case DBAPIError() if _sqlstate(error) in OVERTAKEN:
             return ProblemResponse(409, "Another request has changed the same thing meanwhile.")
-        case DBAPIError() if error.connection_invalidated or _sqlstate(error).startswith(OUTAGES):
-            log.warning("database unavailable: %s", error.orig)
+        case DBAPIError() | PostgresError() | InterfaceError() if _is_outage(error):
+            log.warning("database unavailable: %s", getattr(error, "orig", error))
             return ProblemResponse(503, "The database is not available.", headers=Unavailable.headers)
         case PoolTimeoutError() | TimeoutError() if isinstance(error, PoolTimeoutError) or _of_database(error):
             log.warning("timeout: %r", error)
@@ -182,8 +184,13 @@ def as_problem(error: Exception) -> ProblemResponse | None:
     return None
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+def _is_outage(error: Exception) -> bool:
+    lost = isinstance(error, InterfaceError) or getattr(error, "connection_invalidated", False)
+    return lost or _sqlstate(error).startswith(OUTAGES)
+
+
+def _sqlstate(error: Exception) -> str:
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
 def _of_database(error: TimeoutError) -> bool:
@@ -222,7 +229,7 @@ class ProblemAPI(FastAPI):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for kind in (AppError, HTTPException, RequestValidationError, DBAPIError, PoolTimeoutError, TimeoutError):
+        for kind in (AppError, HTTPException, RequestValidationError, *DATABASE_ERRORS, TimeoutError):
             self.add_exception_handler(kind, self._answer)
         self.add_exception_handler(Exception, self._fault)
 

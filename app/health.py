@@ -5,13 +5,12 @@ import logging
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from fastapi import APIRouter, Request
 from sqlalchemy import String, column, select, table
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config import ROOT
+from app.database import Lookup, Lookups
 from app.errors import Unavailable, problems
 from app.models import SCHEMA
 
@@ -21,7 +20,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 DEADLINE = 2  # seconds
 VERSION_TABLE = f'"{SCHEMA}".alembic_version'
-VERSIONS = select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA))
+VERSIONS = Lookup(select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA)))
 # What SQLSTATEs that begin so mean for an operator. Where the server is and who logs in is in the log only.
 REFUSALS = {
     "28": "refuses the login of this service",
@@ -47,7 +46,7 @@ async def live() -> dict[str, str]:
 @router.get("/ready", responses=problems(503))
 async def ready(request: Request) -> dict[str, str]:
     """The database answers, and is at the revision that this code was written for."""
-    current = await _current_revisions(request.app.state.health_engine)
+    current = await _current_revisions(request.app.state.health)
     heads, known = await asyncio.to_thread(_shipped_revisions, ROOT)
     at, needed = (", ".join(sorted(revisions)) or "none" for revisions in (current, heads))
     if not current <= known:
@@ -57,17 +56,16 @@ async def ready(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-async def _current_revisions(engine: AsyncEngine) -> frozenset[str]:
+async def _current_revisions(lookups: Lookups) -> frozenset[str]:
     try:
-        async with asyncio.timeout(DEADLINE), engine.connect() as connection:
-            return frozenset((await connection.scalars(VERSIONS)).all())
-    except (DBAPIError, PoolTimeoutError, TimeoutError) as error:
-        cause = getattr(error, "orig", error)
-        sqlstate: str = getattr(cause, "sqlstate", None) or ""
+        async with asyncio.timeout(DEADLINE):
+            return frozenset(revision for (revision,) in await lookups.fetch(VERSIONS))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
+        sqlstate: str = getattr(error, "sqlstate", None) or ""
         if sqlstate == "42P01":
             detail = f"There is no table {VERSION_TABLE}: run `alembic upgrade head`."
             raise NotReady("Database not migrated", detail) from error
-        log.warning("not ready: %s: %s", type(cause).__name__, cause)
+        log.warning("not ready: %s: %s", type(error).__name__, error)
         refusal = REFUSALS.get(sqlstate) or REFUSALS.get(sqlstate[:2], "cannot be reached")
         raise NotReady("Database unavailable", f"The database {refusal}.") from error
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from app import background, health, logs
 from app.auth import router as auth
 from app.config import NAME, Settings, load_settings
-from app.database import create_engine, create_sessions
+from app.database import create_engine, create_sessions, open_lookups
 from app.envelope import Envelope
 from app.errors import ProblemAPI
 from app.mail import outbox
@@ -19,6 +19,7 @@ from app.mail.senders import sender
 from app.users import router as users
 
 MAX_BODY_SIZE = 1024 * 1024  # bytes; a route that takes more says so with its own max_body_size
+LOOKUP_CONNECTIONS = 4  # enough for one process: a lookup takes less than a millisecond
 MAIL_SECONDS = 2  # how long a mail waits in the outbox at most before it is sent
 
 
@@ -33,16 +34,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     dsn = settings.database_url.get_secret_value()
     engine = create_engine(dsn, settings.database_pool_size)
     app.state.sessions = create_sessions(engine)
-    # For single statements that only read: without a transaction around them they take one round trip and not three.
-    app.state.reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-    # A connection of its own: that all others are busy does not make the service unready.
-    app.state.health_engine = create_engine(dsn, pool_size=1)
     send = sender(settings)
+    mail = background.every(MAIL_SECONDS, lambda: outbox.deliver(app.state.sessions, send, settings.mail_from))
+    # Of its own: that all other connections are busy does not make the service unready.
+    health_lookups = open_lookups(dsn, pool_size=1)
     try:
-        async with background.every(MAIL_SECONDS, lambda: outbox.deliver(app.state.sessions, send, settings.mail_from)):
+        async with open_lookups(dsn, LOOKUP_CONNECTIONS) as app.state.lookups, health_lookups as app.state.health, mail:
             yield
     finally:
-        await app.state.health_engine.dispose()
         await engine.dispose()
 
 

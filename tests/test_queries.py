@@ -35,17 +35,24 @@ async def root(app: FastAPI, client: AsyncClient) -> Person:
 
 @contextmanager
 def counted(app: FastAPI) -> Iterator[list[str]]:
-    """Collect the statements that are sent to the database meanwhile."""
-    engine, statements = app.state.sessions.kw["bind"].sync_engine, list[str]()
+    """Collect the statements that are sent to the database meanwhile, by SQLAlchemy or as lookups."""
+    engine, lookups, statements = app.state.sessions.kw["bind"].sync_engine, app.state.lookups, list[str]()
+    fetch = lookups._fetch
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
+    def fetch_noted(sql: str, arguments: list[object]) -> object:
+        statements.append(sql)
+        return fetch(sql, arguments)
+
     event.listen(engine, "before_cursor_execute", note)
+    lookups._fetch = fetch_noted
     try:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", note)
+        lookups._fetch = fetch
 
 
 async def test_reading_oneself_is_one_query(app: FastAPI, root: Person) -> None:

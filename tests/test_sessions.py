@@ -167,8 +167,22 @@ async def test_exhausted_pool(database: str, monkeypatch: pytest.MonkeyPatch) ->
     async with app.router.lifespan_context(app), client:
         async with app.state.sessions() as session:
             await session.execute(text("SELECT 1"))  # takes the only connection
-            during = await client.get("/users/me", headers={"authorization": "Bearer nobody"})
-        after = await client.get("/users/me", headers={"authorization": "Bearer nobody"})
+            during = await client.post("/auth/confirm-email", json={"token": "n" * 43})
+        after = await client.post("/auth/confirm-email", json={"token": "n" * 43})
+
+    assert (during.status_code, after.status_code) == (503, 400)
+    assert during.headers["retry-after"]
+
+
+async def test_exhausted_lookups(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where the connections are taken on which a request finds out who sends it."""
+    monkeypatch.setattr("app.database.POOL_TIMEOUT", 0.05)
+    nobody, pool = {"authorization": "Bearer nobody"}, app.state.lookups._pool
+    taken = [await pool.acquire() for _ in range(pool.get_max_size())]
+    during = await client.get("/users/me", headers=nobody)
+    for connection in taken:
+        await pool.release(connection)
+    after = await client.get("/users/me", headers=nobody)
 
     assert (during.status_code, after.status_code) == (503, 401)
     assert during.headers["retry-after"]

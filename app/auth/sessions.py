@@ -13,23 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Any
 from uuid import UUID
 
 import structlog
 from fastapi import Request
-from sqlalchemy import ColumnElement, Executable, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import BindParameter, ColumnElement, bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.auth.cookies import read_access_token
 from app.auth.models import LoginSession
 from app.auth.throttle import Sessions, network_of
 from app.config import Settings
+from app.database import Lookup, Lookups
 from app.errors import NotFound, Unauthenticated
 from app.users.access import COLUMNS, Caller
-from app.users.models import User
+from app.users.models import Role, User
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +101,7 @@ def _issue(login: LoginSession, family: bytes, settings: Settings) -> NewTokens:
     return NewTokens(access, urlsafe_b64encode(family + secret).decode(), seconds, login.idle_expires_at)
 
 
-def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
     return (
         LoginSession.ended_at.is_(None),
         LoginSession.idle_expires_at > now,
@@ -134,30 +133,25 @@ async def refresh(sessions: Sessions, token: str, settings: Settings) -> NewToke
     raise InvalidToken
 
 
+CALLER = Lookup(
+    select(*COLUMNS, LoginSession.id)
+    .join(User, User.id == LoginSession.user_id)
+    .where(LoginSession.access_hash == bindparam("access_hash"), LoginSession.access_expires_at > bindparam("now"))
+    .where(*_alive(bindparam("now")))
+)
+
+
 async def identify(request: Request) -> Caller | None:
     """Return who sends the request; None without a token. One round trip to the database, and no transaction."""
     token = read_access_token(request)
     if token is None:
         return None
-    now = clock.now()
-    query = select(*COLUMNS, LoginSession.id).join(User, User.id == LoginSession.user_id)
-    query = query.where(LoginSession.access_hash == digest(token), LoginSession.access_expires_at > now, *_alive(now))
-    try:
-        row = await _first(request.app.state.reads, query)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        # The server has closed it since its last use. The pool has now dropped all of them, so this saves a question
-        # to the server before each use.
-        row = await _first(request.app.state.reads, query)
-    if row is None:
+    lookups: Lookups = request.app.state.lookups
+    rows = await lookups.fetch(CALLER, access_hash=digest(token), now=clock.now())
+    if not rows:
         raise InvalidToken
-    return Caller(*row)
-
-
-async def _first(engine: AsyncEngine, query: Executable) -> Sequence[Any] | None:
-    async with engine.connect() as connection:
-        return (await connection.execute(query)).first()
+    user_id, email, name, role, *rest = rows[0]
+    return Caller(user_id, email, name, Role(role), *rest)
 
 
 async def list_sessions(session: AsyncSession, user_id: UUID) -> Sequence[LoginSession]:
