@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import asyncpg
@@ -30,10 +29,10 @@ SERVER_SETTINGS = {
 }
 
 
-async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
+async def connect(dsn: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(
-            dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SERVER_SETTINGS, **options
+            dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=SERVER_SETTINGS
         )
     except (OSError, ValueError, asyncpg.InterfaceError) as error:
         # Whatever keeps us from the server (no route, no socket file, bad certificate, …) is one kind of failure.
@@ -65,49 +64,46 @@ class Lookup:
 
 
 class Lookups:
-    """Connections for lookups, straight through the driver: that takes a fifth of SQLAlchemy's time.
+    """A few connections for lookups, straight through the driver: that takes a fifth of SQLAlchemy's time.
 
-    For what nearly every request asks. Each is a statement without a transaction around it, and must only read.
+    For what nearly every request asks. Each is one statement without a transaction around it, so it must only read.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, dsn: str, size: int) -> None:
+        self._dsn = dsn
+        self._free = asyncio.LifoQueue[asyncpg.Connection | None]()
+        for _ in range(size):
+            self._free.put_nowait(None)  # connects when it is first used, and again when needed
 
     async def fetch(self, lookup: Lookup, **values: object) -> Sequence[asyncpg.Record]:
-        arguments = lookup.arguments(values)
         try:
-            return await self._fetch(lookup.sql, arguments)
+            return await self._fetch(lookup, values)
         except CONNECTION_LOST:
-            # The server has ended it. Asking again is cheaper than a question before each use.
-            return await self._fetch(lookup.sql, arguments)
+            return await self._fetch(lookup, values)  # cheaper than to ask whether it is there before each use
 
-    async def _fetch(self, sql: str, arguments: list[object]) -> Sequence[asyncpg.Record]:
+    async def _fetch(self, lookup: Lookup, values: dict[str, object]) -> Sequence[asyncpg.Record]:
+        connection = await self._take()
         try:
-            async with asyncio.timeout(POOL_TIMEOUT):
-                connection = await self._pool.acquire()
-        except TimeoutError:
-            raise Unavailable("The service is too busy.") from None
-        try:
-            rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            if connection is None or connection.is_closed():
+                connection = await connect(self._dsn)
+            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *lookup.arguments(values))
             return rows
         finally:
-            await self._pool.release(connection)
+            self._free.put_nowait(connection)
 
+    async def _take(self) -> asyncpg.Connection | None:
+        if not self._free.empty():
+            return self._free.get_nowait()
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT):
+                return await self._free.get()
+        except TimeoutError:
+            raise Unavailable("The service is too busy.") from None
 
-@asynccontextmanager
-async def open_lookups(dsn: str, pool_size: int) -> AsyncIterator[Lookups]:
-    """Yield lookups on at most `pool_size` connections, which are made when they are needed."""
-
-    async def keep(_: object) -> None:
-        """Return a connection as it is, without the usual reset: no lookup changes anything of it."""
-
-    pool = asyncpg.create_pool(
-        dsn, connect=connect, min_size=0, max_size=pool_size, max_inactive_connection_lifetime=0, reset=keep
-    )
-    try:
-        yield Lookups(await pool)
-    finally:
-        pool.terminate()
+    def close(self) -> None:
+        while not self._free.empty():
+            if connection := self._free.get_nowait():
+                connection.terminate()
 
 
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

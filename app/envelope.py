@@ -2,15 +2,15 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 from uuid_utils.compat import uuid7
-
-log = structlog.get_logger("app.requests")
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -18,18 +18,20 @@ Address = IPv4Address | IPv6Address
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNKNOWN_ADDRESS = ip_address("0.0.0.0")  # noqa: S104 - of a client without one: a Unix socket
 LOOPBACK = ip_address("127.0.0.1")
-SECURITY_HEADERS = {
-    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+CSP = b"content-security-policy"
+# As ASGI wants them: made once, and not for every answer. What an answer says itself has precedence.
+SECURITY_HEADERS = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (CSP, b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
 # The interactive documentation loads its page from a CDN.
 DOCS_POLICY = (
-    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
-    "img-src 'self' data: https://fastapi.tiangolo.com; "
-    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
+    b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
+    b"img-src 'self' data: https://fastapi.tiangolo.com; "
+    b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
 )
 DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
 
@@ -37,9 +39,10 @@ DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
 class Envelope:
     """ASGI middleware around all others, so that no answer leaves without it, errors included."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network], log: FilteringBoundLogger) -> None:
         self.app = app
         self.trusted_proxies = trusted_proxies
+        self.log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,12 +59,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answer = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    answer.setdefault(name, value)
-                if scope["path"] in DOCS:
-                    answer["Content-Security-Policy"] = DOCS_POLICY
-                answer["X-Request-ID"] = request_id
+                message["headers"] = [*_sealed(message["headers"], scope), (b"x-request-id", request_id.encode())]
             await send(message)
 
         # They stay bound after a failure, for the line that the server then writes; each request has a task,
@@ -77,7 +75,9 @@ class Envelope:
         # The route and not the path: what a client put into a path may be anything.
         route = getattr(scope.get("route"), "path", None)
         more = {"user_id": str(scope["state"]["user_id"])} if "user_id" in scope["state"] else {}
-        log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1), **more)
+        self.log.info(
+            "request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1), **more
+        )
 
     def _sender(self, scope: Scope, headers: Headers) -> Address:
         """Return the address of the last hop that is not a proxy of ours."""
@@ -94,6 +94,18 @@ class Envelope:
         return any(address in network for network in self.trusted_proxies)
 
 
+def _sealed(headers: Sequence[tuple[bytes, bytes]], scope: Scope) -> Iterator[tuple[bytes, bytes]]:
+    yield from headers
+    own = {name for name, _ in headers}
+    if scope["path"] in DOCS and CSP not in own:
+        yield CSP, DOCS_POLICY
+        own.add(CSP)
+    for name, value in SECURITY_HEADERS:
+        if name not in own:
+            yield name, value
+
+
+@lru_cache(1024)
 def _address(text: str) -> Address:
     host, colon, port = text.strip().rpartition(":")
     bare = host.strip("[]") if colon and port.isdigit() and (host.endswith("]") or ":" not in host) else text

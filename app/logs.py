@@ -9,19 +9,20 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import FilteringBoundLogger, Processor
 
+STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 # Both see every line: those of structlog, and those of libraries that use Python's own logging.
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    STAMP,
 ]
 
 
-def configure(environment: Literal["development", "production"]) -> None:
-    """Send all logs to standard error, one line each."""
+def configure(environment: Literal["development", "production"]) -> FilteringBoundLogger:
+    """Send all logs to standard error, one line each. Return a logger that takes the short way there, for requests."""
     structlog.configure(
         [structlog.stdlib.filter_by_level, *SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -43,6 +44,13 @@ def configure(environment: Literal["development", "production"]) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    # Python's logging takes five times as long, and each request writes a line.
+    direct: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(sys.stderr),
+        [structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, STAMP, *_rendering(environment)],
+        structlog.make_filtering_bound_logger(logging.INFO),
+    ).bind(logger="app.requests")
+    return direct
 
 
 def _rendering(environment: Literal["development", "production"]) -> list[Processor]:

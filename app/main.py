@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from app import background, health, logs
 from app.auth import router as auth
 from app.config import NAME, Settings, load_settings
-from app.database import create_engine, create_sessions, open_lookups
+from app.database import Lookups, create_engine, create_sessions
 from app.envelope import Envelope
 from app.errors import ProblemAPI
 from app.mail import outbox
@@ -19,13 +19,13 @@ from app.mail.senders import sender
 from app.users import router as users
 
 MAX_BODY_SIZE = 1024 * 1024  # bytes; a route that takes more says so with its own max_body_size
-LOOKUP_CONNECTIONS = 4  # enough for one process: a lookup takes less than a millisecond
+LOOKUP_CONNECTIONS = 5  # enough for one process: a lookup takes less than a millisecond
 MAIL_SECONDS = 2  # how long a mail waits in the outbox at most before it is sent
 
 
 class Service(ProblemAPI):
     def build_middleware_stack(self) -> ASGIApp:
-        return Envelope(super().build_middleware_stack(), self.state.settings.trusted_proxies)
+        return Envelope(super().build_middleware_stack(), self.state.settings.trusted_proxies, self.state.request_log)
 
 
 @asynccontextmanager
@@ -34,19 +34,20 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     dsn = settings.database_url.get_secret_value()
     engine = create_engine(dsn, settings.database_pool_size)
     app.state.sessions = create_sessions(engine)
-    send = sender(settings)
-    mail = background.every(MAIL_SECONDS, lambda: outbox.deliver(app.state.sessions, send, settings.mail_from))
+    app.state.lookups = Lookups(dsn, LOOKUP_CONNECTIONS)
     # Of its own: that all other connections are busy does not make the service unready.
-    health_lookups = open_lookups(dsn, pool_size=1)
+    app.state.health = Lookups(dsn, 1)
+    send = sender(settings)
     try:
-        async with open_lookups(dsn, LOOKUP_CONNECTIONS) as app.state.lookups, health_lookups as app.state.health, mail:
+        async with background.every(MAIL_SECONDS, lambda: outbox.deliver(app.state.sessions, send, settings.mail_from)):
             yield
     finally:
+        app.state.health.close()
+        app.state.lookups.close()
         await engine.dispose()
 
 
 def create_app(settings: Settings) -> FastAPI:
-    logs.configure(settings.environment)
     app = Service(
         title=NAME,
         lifespan=lifespan,
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json" if settings.shows_docs else None,
     )
     app.state.settings = settings
+    app.state.request_log = logs.configure(settings.environment)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -65,9 +67,10 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-CSRF"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
         )
-    app.include_router(health.router)
+    # A route is found by trying one after the other: what is asked most comes first.
     app.include_router(users.router)
     app.include_router(auth.router)
+    app.include_router(health.router)
     return app
 
 

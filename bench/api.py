@@ -4,12 +4,13 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from subprocess import Popen
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import psycopg
 from handrail.config import load_project
@@ -27,7 +28,7 @@ START_SECONDS = 30
 USERS = 1000
 TOKEN = "a" * 43
 TICKS = os.sysconf("SC_CLK_TCK")
-SERVERS = {"bare Starlette + asyncpg": "bench.bare:app", "ours": "app.main:app"}
+SERVERS = {"bare Starlette + asyncpg": ("uvicorn", "bench.bare:app", "--no-access-log"), "ours": ("app.server",)}
 PATHS = {"the current user": "/users/me", "100 users": "/users?limit=100"}
 FILL = """
 SET search_path TO "starter-fastapi-project";
@@ -85,7 +86,7 @@ def measure_api(rounds: int, seconds: float) -> list[Served]:
         connection = stack.enter_context(psycopg.connect(plain, autocommit=True))
         fill = psycopg.ClientCursor(connection)  # puts the values in by itself: PostgreSQL takes them in no script
         fill.execute(FILL, {"users": USERS, "hash": sha256(TOKEN.encode()).digest()})
-        running = {name: serve(name, application, plain, stack) for name, application in SERVERS.items()}
+        running = {name: serve(name, arguments, plain, stack) for name, arguments in SERVERS.items()}
         for number in range(rounds + 1):
             print(f"api: {f'round {number} of {rounds}' if number else 'warm-up'}", file=sys.stderr)
             for title, path in PATHS.items():
@@ -96,16 +97,18 @@ def measure_api(rounds: int, seconds: float) -> list[Served]:
     return [served for served, _, _ in running.values()]
 
 
-def serve(name: str, application: str, url: str, stack: ExitStack) -> tuple[Served, Popen[bytes], int]:
+def serve(name: str, arguments: Sequence[str], url: str, stack: ExitStack) -> tuple[Served, Popen[bytes], int]:
     port, began = free_port(), time.perf_counter()
-    argv = [sys.executable, "-m", "uvicorn", application, "--host", HOST, "--port", str(port), "--no-access-log"]
-    command = Command(argv, ROOT, {"DATABASE_URL": url})
+    argv = [sys.executable, "-m", *arguments, "--host", HOST, "--port", str(port)]
+    mails = stack.enter_context(TemporaryDirectory(prefix="bench-"))
+    production = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://www.example.com", "MAIL_FOLDER": mails}
+    command = Command(argv, ROOT, {"DATABASE_URL": url, **production})
     output = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack closes it
     process = command.start(output)
     stack.enter_context(ending(process))
     while not answers(port):
         if time.perf_counter() - began > START_SECONDS:
-            raise BenchError(f"{application} did not answer within {START_SECONDS} seconds")
+            raise BenchError(f"{name} did not answer within {START_SECONDS} seconds")
         time.sleep(0.005)
     return Served(name, time.perf_counter() - began), process, port
 

@@ -23,8 +23,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def app(database: str) -> AsyncIterator[FastAPI]:
-    """The application, started. A test may add routes of its own to it."""
+async def app(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """The application, started. A test may add routes of its own to it. Mails stay in the outbox."""
+    monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
     app = create_app(Settings(database_url=SecretStr(database)))
     async with app.router.lifespan_context(app):
         yield app

@@ -10,6 +10,7 @@ from people import Person, join
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import Lookup
 from app.models import SCHEMA
 from app.users.models import Role, User
 
@@ -42,9 +43,9 @@ def counted(app: FastAPI) -> Iterator[list[str]]:
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    def fetch_noted(sql: str, arguments: list[object]) -> object:
-        statements.append(sql)
-        return fetch(sql, arguments)
+    def fetch_noted(lookup: Lookup, values: dict[str, object]) -> object:
+        statements.append(lookup.sql)
+        return fetch(lookup, values)
 
     event.listen(engine, "before_cursor_execute", note)
     lookups._fetch = fetch_noted

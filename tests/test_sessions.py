@@ -177,11 +177,11 @@ async def test_exhausted_pool(database: str, monkeypatch: pytest.MonkeyPatch) ->
 async def test_exhausted_lookups(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where the connections are taken on which a request finds out who sends it."""
     monkeypatch.setattr("app.database.POOL_TIMEOUT", 0.05)
-    nobody, pool = {"authorization": "Bearer nobody"}, app.state.lookups._pool
-    taken = [await pool.acquire() for _ in range(pool.get_max_size())]
+    nobody, free = {"authorization": "Bearer nobody"}, app.state.lookups._free
+    taken = [free.get_nowait() for _ in range(free.qsize())]
     during = await client.get("/users/me", headers=nobody)
     for connection in taken:
-        await pool.release(connection)
+        free.put_nowait(connection)
     after = await client.get("/users/me", headers=nobody)
 
     assert (during.status_code, after.status_code) == (503, 401)
