@@ -16,7 +16,7 @@ from app.users.schemas import UserAdministration, UserChange, UserPage, UserRead
 
 router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403, 503))
 
-Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^\P{Cc}*$"), Query()]
+Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"), Query()]
 
 
 def _expected_version(if_match: Annotated[str | None, Header(max_length=200)] = None) -> int | None:

@@ -25,7 +25,7 @@ Email = Annotated[
 # No control characters: PostgreSQL cannot store NUL, and the others only serve to forge lines in logs and mails.
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^\P{Cc}+$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
     Field(examples=["Ada Lovelace"]),
 ]
 
