@@ -286,5 +286,4 @@ class ProblemAPI(FastAPI):
                 responses["422"] = _documented(TITLES[422], ValidationProblem)
             if "requestBody" in operation:
                 responses |= {str(status): response for status, response in problems(400, 413).items()}
-            responses["default"] = _documented("Any other error")
         return document
