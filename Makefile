@@ -23,7 +23,7 @@ export HANDRAIL_SCRATCH_URL := $(value SCRATCH_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run admin test check format lock bench build clean \
+.PHONY: help install run admin test check format lock fuzz bench build clean \
 	check-format check-lint check-types check-imports check-dependencies check-lock check-schema check-docs
 
 ##@ Every day
@@ -56,6 +56,9 @@ lock: ## Write requirements.lock anew from the pyproject files (UPGRADE=1 for th
 	$$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-package handrail \
 		$(if $(HANDRAIL_HERE),,--no-sources --overrides -) $(if $(UPGRADE),--upgrade) \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+fuzz: $(STAMP) ## More requests than make test sends, made up from the OpenAPI document (CASES=250 of each operation)
+	@FUZZ_CASES=$(or $(CASES),250) $(BIN)/python -m pytest tests/test_openapi.py -n auto --timeout 1800 $(ARGS)
 
 bench: $(STAMP) ## Measure against Alembic's own template and a hand-written start (ARGS="commands --quick")
 	@$(BIN)/python -m bench $(ARGS)
