@@ -22,6 +22,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def mails_stay_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests read them there, however long they take."""
+    monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
+
+
 @pytest.fixture
 async def app(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     """The application, started. A test may add routes of its own to it. Mails stay in the outbox."""

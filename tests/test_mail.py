@@ -79,17 +79,12 @@ def template(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def posted(app: FastAPI, template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of somebody to whom a mail waits in the outbox, which the application itself leaves to the test."""
-    monkeypatch.setattr(outbox, "deliver", _leave)
+async def posted(app: FastAPI, template: Path) -> str:
+    """The address of somebody to whom a mail waits in the outbox."""
     async with app.state.sessions.begin() as session:
         words = {"product": "us", "name": "Zoë <b>", "link": "https://www.example.com/#token=abc"}
         post(session, "ada@example.com", template, **words)
     return "ada@example.com"
-
-
-async def _leave(*_: object) -> int:
-    return 0
 
 
 async def waiting(app: FastAPI) -> int:

@@ -79,13 +79,6 @@ def know(case: Case, person: Person) -> None:
             place.update({name: value for name, value in known.items() if name in place})
 
 
-@pytest.fixture
-def no_mail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's random numbers, which mails need, are hypothesis's own while it makes a request."""
-    monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
-
-
-@pytest.mark.usefixtures("no_mail")
 @pytest.mark.parametrize("label", OPERATIONS)
 async def test_every_answer_is_documented_and_none_is_a_fault(database: str, label: str) -> None:
     addresses, loop = count(1), asyncio.get_running_loop()
