@@ -1,0 +1,153 @@
+"""What several requests do at once: one wins, the others are told so, and nothing is half done."""
+
+import asyncio
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from people import PASSWORD, join, log_in, read_mails, read_token
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.models import LoginSession
+from app.users.models import User
+
+ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+OTHER = "another four words"
+
+
+async def until_blocked(session: AsyncSession) -> None:
+    """Return when a statement of another connection waits for a lock."""
+    waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
+    async with asyncio.timeout(10):
+        while not await session.scalar(waiting):
+            pass
+
+
+async def count_users(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def links(app: FastAPI, *emails: str) -> list[str]:
+    mails = [mail for email in emails for mail in await read_mails(app, email)]
+    return [found[1] for mail in mails if (found := re.search(r"#token=(\S+)", mail.body))]
+
+
+async def test_twenty_equal_sign_ups(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """Each is answered alike, and of all links in whatever spelling of the address one makes the user."""
+    spellings = ("ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@EXAMPLE.com") * 5
+    answers = await asyncio.gather(*(client.post("/auth/sign-up", json=ADA | {"email": email}) for email in spellings))
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
+
+    tokens = await links(app, "ada@example.com", "Ada@example.com", "ADA@example.com")
+    assert len(tokens) == 3  # more are not mailed to one address
+    answers = await asyncio.gather(*(client.post("/auth/confirm-sign-up", json={"token": token}) for token in tokens))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    assert {answer.json()["type"] for answer in answers if answer.status_code == 409} == {"/problems/email-taken"}
+    assert await count_users(session) == 1
+    await log_in(client, "aDA@example.com")
+
+
+async def test_twenty_confirmations_with_one_link(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    await client.post("/auth/sign-up", json=ADA)
+    token = await read_token(app, ADA["email"])
+
+    answers = await asyncio.gather(*(client.post("/auth/confirm-sign-up", json={"token": token}) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 19
+    assert await count_users(session) == 1
+
+
+async def test_twenty_sign_ups_with_one_idempotency_key(app: FastAPI, client: AsyncClient) -> None:
+    """They are one: each is answered alike, and one mail is written."""
+    key = {"idempotency-key": "one"}
+    answers = await asyncio.gather(*(client.post("/auth/sign-up", json=ADA, headers=key) for _ in range(20)))
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
+    assert len(await read_mails(app, ADA["email"])) == 1
+
+
+async def test_two_users_take_one_address(app: FastAPI, client: AsyncClient) -> None:
+    """It was free when both asked; the database decides when they confirm it."""
+    people = [await join(app, client, email) for email in ("ada@example.com", "eve@example.com")]
+    tokens = []
+    for person, spelling in zip(people, ("new@example.com", "NEW@example.com"), strict=True):
+        await person.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": spelling})
+        tokens.append(await read_token(app, spelling))
+
+    answers = await asyncio.gather(*(client.post("/auth/confirm-email", json={"token": token}) for token in tokens))
+
+    assert sorted(answer.status_code for answer in answers) == [204, 409]
+
+
+async def test_an_address_is_taken_between_asking_and_confirming(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+    token = await read_token(app, "new@example.com")
+    await join(app, client, "new@example.com")
+
+    assert (await client.post("/auth/confirm-email", json={"token": token})).status_code == 409
+    assert (await ada.send("GET", "/users/me")).json()["email"] == "ada@example.com"
+
+
+async def test_ten_resets_with_one_link(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    body = {"token": await read_token(app, ada.email), "new_password": OTHER}
+
+    answers = await asyncio.gather(*(client.post("/auth/reset-password", json=body) for _ in range(10)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 9
+
+
+async def test_ten_changes_of_one_password(app: FastAPI, client: AsyncClient) -> None:
+    """The old one is right for the first alone; the others came too late, or count as wrong."""
+    ada = await join(app, client)
+    new = [f"{OTHER} {n}" for n in range(9)]
+    bodies = [{"password": PASSWORD, "new_password": password} for password in new]
+
+    answers = await asyncio.gather(*(ada.send("POST", "/auth/change-password", json=body) for body in bodies))
+
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(204) == 1
+    assert set(statuses) <= {204, 403, 409}
+    await log_in(client, ada.email, new[statuses.index(204)])
+
+
+async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None:
+    """Of those who have read the same version one may write."""
+    ada = await join(app, client)
+    tag = {"if-match": (await ada.send("GET", "/users/me")).headers["etag"]}
+    answers = await asyncio.gather(
+        *(ada.send("PATCH", "/users/me", json={"name": str(n)}, headers=tag) for n in range(10))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/users/me", {"name": "Countess"}),
+        ("POST", "/auth/change-password", {"password": PASSWORD, "new_password": OTHER}),
+        ("POST", "/auth/change-email", {"password": PASSWORD, "new_email": "new@example.com"}),
+        ("POST", "/auth/deactivate", {"password": PASSWORD}),
+        ("POST", "/auth/delete-account", {"password": PASSWORD}),
+        ("POST", "/auth/login", {"email": "ada@example.com", "password": PASSWORD}),
+    ],
+)
+async def test_a_user_is_deleted_meanwhile(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, method: str, path: str, body: dict[str, str]
+) -> None:
+    """While the request waits for the row; it is told, and leaves nothing behind."""
+    ada = await join(app, client)
+    await read_mails(app, ada.email)
+    await session.execute(delete(User))
+
+    waiting = asyncio.create_task(ada.send(method, path, json=body))
+    await until_blocked(session)
+    await session.commit()
+
+    assert (await waiting).status_code in (401, 404, 409, 204)
+    assert await session.scalar(select(func.count()).select_from(LoginSession)) == 0
