@@ -5,11 +5,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, join, log_in, read_mails, read_token
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.users.models import Role, User
+from app.users.models import Role
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 OTHER = "another four words"
@@ -31,18 +29,6 @@ async def test_sign_up_does_not_tell_whether_the_address_is_known(app: FastAPI, 
     assert (new.status_code, new.json()) == (known.status_code, known.json())
     assert "#token=" in first[-1].body
     assert "#token=" not in (await read_mails(app, "ADA@example.com"))[-1].body
-
-
-async def test_twenty_confirmations_at_once_make_one_user(
-    app: FastAPI, client: AsyncClient, session: AsyncSession
-) -> None:
-    await client.post("/auth/sign-up", json=ADA)
-    token = await read_token(app, ADA["email"])
-
-    answers = await asyncio.gather(*(client.post("/auth/confirm-sign-up", json={"token": token}) for _ in range(20)))
-
-    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 19
-    assert await session.scalar(select(func.count()).select_from(User)) == 1
 
 
 async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client: AsyncClient) -> None:
@@ -234,11 +220,3 @@ async def test_cookies_need_the_csrf_header(app: FastAPI, client: AsyncClient) -
     assert (await client.get("/users/me", headers=cookie)).status_code == 200
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie)).status_code == 403
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie | {"x-csrf": "1"})).status_code == 200
-
-
-@pytest.mark.parametrize("token", ["", "x", "eyJhbGciOiJub25lIn0.e30.", "é", "A" * 9999])
-async def test_forged_tokens(client: AsyncClient, token: str) -> None:
-    answer = await client.get("/users/me", headers=[(b"authorization", f"Bearer {token}".encode())])
-
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"]

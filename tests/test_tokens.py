@@ -1,0 +1,210 @@
+"""What opens a session and what does not, and what ends one."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from people import PASSWORD, Person, join, log_in, read_token
+from serving import serving
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.auth.models import LoginSession
+from app.users.models import Role
+
+OTHER = "another four words"
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwiZXhwIjo5OTk5OTk5OTk5fQ."
+
+
+async def me(client: AsyncClient, authorization: str) -> Response:
+    return await client.get("/users/me", headers=[(b"authorization", authorization.encode())])
+
+
+@pytest.fixture
+async def ada(app: FastAPI, client: AsyncClient) -> Person:
+    return await join(app, client)
+
+
+async def test_only_the_access_token_gives_access(app: FastAPI, client: AsyncClient, ada: Person) -> None:
+    """No other secret of the same person does, nor one that was cut, lengthened, changed or made up."""
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = await read_token(app, ada.email)
+    changed = ("B" if ada.access[0] == "A" else "A") + ada.access[1:]
+    forged = [
+        ada.refresh,
+        reset,
+        ada.access[:-1],
+        ada.access + "A",
+        ada.access.swapcase(),
+        changed,
+        ada.id,
+        JWT,
+        "",
+        "é",
+    ]
+
+    for token in forged:
+        answer = await me(client, f"Bearer {token}")
+        assert answer.status_code == 401, token
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert not token or token not in answer.text
+    assert (await me(client, f"bearer  {ada.access}")).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest"])
+async def test_other_schemes_are_not_ours(client: AsyncClient, ada: Person, scheme: str) -> None:
+    assert (await me(client, f"{scheme} {ada.access}")).status_code == 401
+
+
+async def test_without_a_token_the_answer_tells_how(client: AsyncClient) -> None:
+    """And does not call invalid what was not sent."""
+    answer = await client.get("/users/me")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_only_the_refresh_token_refreshes(app: FastAPI, client: AsyncClient, ada: Person) -> None:
+    """Neither the access token, nor the token of a mail, nor half of it; and the session lives on."""
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    for token in (ada.access, await read_token(app, ada.email), ada.refresh[:32], "A" * 64, ada.refresh[:-4] + "AAAA"):
+        body = {"refresh_token": token}
+        assert (await client.post("/auth/refresh", json=body)).status_code == 401
+
+    # A secret that is wrong but has the right family is taken for one that was used before.
+    assert (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).status_code == 401
+
+
+@pytest.mark.parametrize("purpose", ["confirm-sign-up", "confirm-email", "reset-password"])
+async def test_a_link_is_good_for_one_thing(app: FastAPI, client: AsyncClient, ada: Person, purpose: str) -> None:
+    """The token of a mail of another kind, or of nobody's, is unknown there."""
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = await read_token(app, ada.email)
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+    change = await read_token(app, "new@example.com")
+    new = {"email": "eve@example.com", "name": "Eve", "password": PASSWORD}
+    await client.post("/auth/sign-up", json=new)
+    sign_up = await read_token(app, "eve@example.com")
+    more = {"new_password": OTHER} if purpose == "reset-password" else {}
+    right = {"confirm-sign-up": sign_up, "confirm-email": change, "reset-password": reset}
+
+    for kind, token in right.items():
+        if kind != purpose:
+            assert (await client.post(f"/auth/{purpose}", json={"token": token} | more)).status_code == 400
+    answer = await client.post(f"/auth/{purpose}", json={"token": right[purpose]} | more)
+    assert answer.status_code in (200, 201, 204)
+    assert (await client.post(f"/auth/{purpose}", json={"token": right[purpose]} | more)).status_code == 400
+
+
+async def test_all_other_sessions_are_ended_at_once(client: AsyncClient, ada: Person) -> None:
+    """This one stays."""
+    others = [await log_in(client, ada.email) for _ in range(2)]
+
+    assert (await ada.send("DELETE", "/auth/sessions")).status_code == 204
+
+    for tokens in others:
+        assert (await me(client, f"Bearer {tokens['access_token']}")).status_code == 401
+        body = {"refresh_token": tokens["refresh_token"]}
+        assert (await client.post("/auth/refresh", json=body)).status_code == 401
+    [left] = (await ada.send("GET", "/auth/sessions")).json()["items"]
+    assert left["current"]
+
+
+async def test_a_session_tells_where_it_is_used(client: AsyncClient, ada: Person, session: AsyncSession) -> None:
+    """Device and network as the client showed them, cut to what can be read; no secret."""
+    agent = "Mozilla/5.0 (Vanilla Ice)" + "x" * 500
+    body = {"email": ada.email, "password": PASSWORD}
+    await client.post("/auth/login", json=body, headers={"user-agent": agent})
+
+    items = (await ada.send("GET", "/auth/sessions")).json()["items"]
+
+    [other] = [item for item in items if not item["current"]]
+    assert (other["device"], other["network"]) == (agent[:200], "127.0.0.1")
+    assert set(other) == {"id", "device", "network", "created_at", "last_used_at", "expires_at", "current"}
+    stored = (await session.scalars(select(LoginSession))).all()
+    assert all(ada.access.encode() not in row.access_hash and len(row.access_hash) == 32 for row in stored)
+
+
+async def test_deactivating_oneself(app: FastAPI, client: AsyncClient, ada: Person) -> None:
+    """The password is asked for; then every token is void and login impossible, until an administrator opens it."""
+    other = await log_in(client, ada.email)
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+    wrong = await ada.send("POST", "/auth/deactivate", json={"password": OTHER})
+    right = await ada.send("POST", "/auth/deactivate", json={"password": PASSWORD})
+
+    assert [wrong.status_code, right.status_code] == [403, 204]
+    assert [(await me(client, f"Bearer {token}")).status_code for token in (ada.access, other["access_token"])] == [
+        401
+    ] * 2
+    body = {"email": ada.email, "password": PASSWORD}
+    assert (await client.post("/auth/login", json=body)).status_code == 401
+    assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": True})).status_code == 200
+    assert (await me(client, f"Bearer {ada.access}")).status_code == 401
+    await log_in(client, ada.email)
+
+
+async def test_deleting_oneself(app: FastAPI, client: AsyncClient, ada: Person, session: AsyncSession) -> None:
+    """The password is asked for; then nothing is left, and the address is free."""
+    wrong = await ada.send("POST", "/auth/delete-account", json={"password": OTHER})
+    right = await ada.send("POST", "/auth/delete-account", json={"password": PASSWORD})
+
+    assert [wrong.status_code, right.status_code] == [403, 204]
+    assert (await me(client, f"Bearer {ada.access}")).status_code == 401
+    assert (await session.scalars(select(LoginSession))).all() == []
+    await join(app, client, ada.email)
+
+
+async def test_nobody_locks_the_owner_out(database: str) -> None:
+    """A hundred wrong passwords from many networks close the account for them, not for where the owner is known."""
+    async with serving(database, trusted_proxies="127.0.0.1") as (app, client):
+        ada = await join(app, client)
+        wrong = {"email": ada.email, "password": OTHER}
+        addresses = [{"x-forwarded-for": f"198.51.100.{n // 9}"} for n in range(103)]
+        answers = [await client.post("/auth/login", json=wrong, headers=address) for address in addresses]
+        assert [answer.status_code for answer in answers] == [401] * 100 + [429] * 3
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 3600
+
+        await log_in(client, ada.email)
+        await client.post("/auth/forgot-password", json={"email": ada.email}, headers=addresses[-1])
+        reset = {"token": await read_token(app, ada.email), "new_password": OTHER}
+        assert (await client.post("/auth/reset-password", json=reset, headers=addresses[-1])).status_code == 200
+
+
+async def test_a_limit_ends(client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time has passed that the answer named."""
+    body = {"email": ada.email, "password": OTHER}
+    answers = [await client.post("/auth/login", json=body) for _ in range(11)]
+    later = clock.now() + timedelta(seconds=int(answers[-1].headers["retry-after"]))
+    monkeypatch.setattr("app.clock.now", lambda: later)
+
+    await log_in(client, ada.email)
+
+
+@pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", "Ada@example.com"])
+async def test_the_case_of_an_address_does_not_matter(client: AsyncClient, ada: Person, email: str) -> None:
+    await log_in(client, email)
+
+
+async def test_cookies_are_renewed_and_removed(app: FastAPI, client: AsyncClient, ada: Person) -> None:
+    """A browser needs nothing but its cookies and the header against CSRF."""
+    login = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD, "cookies": True})
+    cookies = {cookie.partition("=")[0]: cookie for cookie in login.headers.get_list("set-cookie")}
+    assert set(cookies) == {"__Host-access", "__Secure-refresh"}
+    assert "path=/auth/refresh" in cookies["__Secure-refresh"].lower()
+    client.cookies.clear()
+    sent = {"cookie": "; ".join(cookie.partition(";")[0] for cookie in cookies.values())}
+
+    forbidden = await client.post("/auth/refresh", json={}, headers=sent)
+    renewed = await client.post("/auth/refresh", json={}, headers=sent | {"x-csrf": "1"})
+    assert [forbidden.status_code, renewed.status_code] == [403, 200]
+    assert "refresh_token" not in renewed.json()
+    client.cookies.clear()
+    sent = {"cookie": "; ".join(cookie.partition(";")[0] for cookie in renewed.headers.get_list("set-cookie"))}
+    gone = await client.post("/auth/logout", headers=sent | {"x-csrf": "1"})
+    assert gone.status_code == 204
+    assert all("max-age=0" in cookie.lower() for cookie in gone.headers.get_list("set-cookie"))
+    client.cookies.clear()
+    assert (await client.get("/users/me", headers=sent)).status_code == 401
