@@ -57,8 +57,8 @@ lock: ## Write requirements.lock anew from the pyproject files (UPGRADE=1 for th
 		$(if $(HANDRAIL_HERE),,--no-sources --overrides -) $(if $(UPGRADE),--upgrade) \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
-fuzz: $(STAMP) ## More requests than make test sends, made up from the OpenAPI document (CASES=250 of each operation)
-	@FUZZ_CASES=$(or $(CASES),250) $(BIN)/python -m pytest tests/test_openapi.py -n auto --timeout 1800 $(ARGS)
+fuzz: $(STAMP) ## More requests than make test sends, made up from the OpenAPI document (CASES=350 of each operation)
+	@FUZZ_CASES=$(or $(CASES),350) $(BIN)/python -m pytest tests/test_openapi.py -n auto --timeout 1800 $(ARGS)
 
 bench: $(STAMP) ## Measure against Alembic's own template and a hand-written start (ARGS="commands --quick")
 	@$(BIN)/python -m bench $(ARGS)
