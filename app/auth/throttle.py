@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_interface
+from math import ceil
 
 from sqlalchemy import case, delete, update
 from sqlalchemy.dialects.postgresql import insert
@@ -51,7 +52,7 @@ async def take(sessions: Sessions, *buckets: Bucket) -> None:
         for bucket in buckets:
             attempt = await _count(session, bucket)
             if attempt.count > bucket.limit.count:
-                seconds = max(1, round((attempt.ends_at - now).total_seconds()))
+                seconds = max(1, ceil((attempt.ends_at - now).total_seconds()))
                 break
         else:
             return
