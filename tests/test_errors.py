@@ -1,7 +1,10 @@
 import asyncio
 import gc
+import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +12,10 @@ from fastapi import FastAPI, HTTPException
 from httpx2 import ASGITransport, AsyncClient, Response
 from sqlalchemy import text
 
+from app import health
+from app.config import ROOT
 from app.database import Session
-from app.errors import NotFound
+from app.errors import TITLES, AppError, NotFound, ProblemResponse
 from app.main import MAX_BODY_SIZE
 
 JSON = {"content-type": "application/json"}
@@ -254,3 +259,29 @@ async def test_openapi(app: FastAPI) -> None:
     assert {kind for response in errors for kind in response["content"]} == {"application/problem+json"}
     assert "HTTPValidationError" not in str(document)
     assert {o["operationId"] for o in operations} >= {"sign_up", "login", "list_users", "get_user", "ready"}
+
+
+def documented_types() -> set[tuple[str, int]]:
+    """Return type and status of each row of docs/errors.md, except the one for all other statuses."""
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    return {
+        (kind, int(status)) for kind, status in re.findall(r"^\| `(/problems/\S+)` \| (\d{3}) \|", page, re.MULTILINE)
+    }
+
+
+def subclasses(of: type[AppError]) -> Iterator[type[AppError]]:
+    for found in of.__subclasses__():
+        if found.__module__.startswith("app."):
+            yield found
+            yield from subclasses(found)
+
+
+def test_every_type_is_documented() -> None:
+    """With its status: those that classes define, those of statuses alone, and those that /health/ready chooses."""
+    titles = {(title, status) for status, title in TITLES.items()}
+    titles |= {(found.title, found.status) for found in subclasses(AppError) if hasattr(found, "title")}
+    source = Path(health.__file__).read_text(encoding="utf-8")
+    titles |= {(title, 503) for title in re.findall(r'NotReady\("([^"]+)"', source)}
+    types = {(json.loads(bytes(ProblemResponse(status, title=title).body))["type"], status) for title, status in titles}
+
+    assert types == documented_types()
