@@ -11,7 +11,7 @@ import pytest
 from small_project import REPOSITORY
 from starter_copy import Starter
 
-COPIED = ("alembic", "alembic.ini", "app", "pyproject.toml", "README.md", "tests")
+COPIED = ("alembic", "alembic.ini", "app", "docs", "pyproject.toml", "README.md", "tests")
 
 
 @pytest.fixture

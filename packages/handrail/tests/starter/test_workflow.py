@@ -153,8 +153,9 @@ def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None
 
 
 def test_the_own_tests_pass_in_a_copy(starter: Starter) -> None:
-    """What every user keeps runs where only the user's own files are, on a PostgreSQL of its own."""
-    output = starter.run("pytest -q -n 2 -p no:cacheprovider tests")
+    """What every user keeps runs where only the user's own files are, on a PostgreSQL of its own; here a part of it."""
+    files = " ".join(f"tests/test_{name}.py" for name in ("config", "errors", "health", "migrations", "users"))
+    output = starter.run(f"pytest -q -n 2 -p no:cacheprovider {files}")
 
     assert " passed" in output
     assert "failed" not in output
