@@ -1,0 +1,70 @@
+"""What arrives on a connection may be anything; the server refuses it and goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from process import Service, running
+
+HEAD = b"POST /auth/login HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
+# Where two parties could disagree about what a request is, or where it ends.
+AMBIGUOUS = {
+    "length and chunks": HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "negative length": HEAD + b"Content-Length: -1\r\n\r\n",
+    "length in hexadecimal": HEAD + b"Content-Length: 0x2\r\n\r\n{}",
+    "unknown encoding": HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunk without a size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n{}\r\n0\r\n\r\n",
+    "blank in a name": HEAD + b"Content-Length : 2\r\n\r\n{}",
+    "NUL in a value": b"GET /health/live HTTP/1.1\r\nHost: service\r\nX-A: a\x00b\r\n\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n",
+    "unknown version": b"GET /health/live HTTP/9.9\r\nHost: service\r\n\r\n",
+}
+
+
+async def exchange(service: Service, sent: bytes) -> bytes:
+    """Return all that comes back until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def service(database: str) -> AsyncIterator[Service]:
+    async with running(database) as service:
+        yield service
+
+
+async def test_ambiguous_requests_are_refused_and_the_connection_is_closed(service: Service) -> None:
+    for kind, request in AMBIGUOUS.items():
+        answer = await exchange(service, request)
+        assert answer.startswith(b"HTTP/1.1 400 "), kind
+        assert answer.count(b"HTTP/1.1 ") == 1, kind
+    assert b" 200 " in await service.ask()
+
+
+@pytest.mark.parametrize("size", ["Content-Length: 67108864", "Transfer-Encoding: chunked"])
+async def test_64_megabytes_are_refused_before_they_are_read(service: Service, size: str) -> None:
+    """Whether announced or not: the answer comes, and the connection closes, long before their end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(HEAD + size.encode() + b"\r\n\r\n")
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    head, sent = asyncio.create_task(reader.readuntil(b"\r\n\r\n")), 0
+    while not head.done() and sent < 64 * 2**20:
+        if "chunked" in size:
+            writer.write(chunk)
+            sent += 65536
+            await writer.drain()
+        await asyncio.sleep(0)
+    writer.close()
+
+    assert (await head).startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in await head
+    assert sent < 16 * 2**20
+    assert b" 200 " in await service.ask()
