@@ -71,6 +71,53 @@ def test_database_url_missing_in_production(value: str | None, monkeypatch: pyte
     assert refusal() == "ENVIRONMENT=production needs DATABASE_URL, e.g. postgresql://user:password@host/name"
 
 
+@pytest.mark.parametrize(
+    ("left_out", "needed"),
+    [("PUBLIC_URL", "needs PUBLIC_URL"), ("SMTP_URL", "needs SMTP_URL"), ("DATABASE_URL", "needs DATABASE_URL")],
+)
+def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What development does without, or takes for granted."""
+    complete = {
+        "ENVIRONMENT": "production",
+        "DATABASE_URL": URL,
+        "PUBLIC_URL": "https://www.example.com",
+        "SMTP_URL": "smtp://ada:secret@mail.example.com",
+    }
+    for name, value in complete.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings(Path("missing")).shows_docs is False
+    monkeypatch.delenv(left_out)
+
+    assert needed in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("CORS_ORIGINS", origin) for origin in ("*", "null", "https://www.example.com,*", "www.example.com")],
+        *[("CORS_ORIGINS", f"https://www.example.com{end}") for end in ("/", "/path", "?a=1", "#a")],
+        *[("TRUSTED_PROXIES", network) for network in ("*", "everybody", "10.0.0.1/8", "10.0.0.0/33")],
+        *[
+            ("PUBLIC_URL", url)
+            for url in ("javascript:alert(1)", "www.example.com", "https://", "http://x?token=secret")
+        ],
+        *[("SMTP_URL", url) for url in ("https://secret@host", "smtp://", "secret", "smtp://host:port")],
+        *[("PASSWORD_MIN_LENGTH", length) for length in ("7", "65", "secret")],
+        *[("ACCESS_MINUTES", minutes) for minutes in ("0", "16")],
+        *[("DOCS", "perhaps"), ("SESSION_DAYS", "0"), ("SIGN_UPS_PER_HOUR", "0"), ("DATABASE_POOL_SIZE", "-1")],
+    ],
+)
+def test_dangerous_settings(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stop the start, in one line that names them and does not repeat what was written."""
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv(name, value)
+
+    line = refusal()
+
+    assert line.startswith(name)
+    assert "secret" not in line
+
+
 def test_process_ends_in_one_line() -> None:
     """The start fails with one line on stderr and no traceback."""
     code = "from pathlib import Path; from app.config import load_settings; load_settings(Path('missing'))"
