@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import CommandError
 
+from handrail.catalog.read import AS_IT_IS
 from handrail.catalog.words import in_words
 from handrail.connection import with_connection
 from handrail.drift.find import against_history, place_of
@@ -33,7 +34,6 @@ def baseline(project: Project, config: Config, directory: ScriptDirectory, url: 
         HeadsError: There is no such revision, or more than one.
         DriftError: The database is something else; nothing was recorded.
     """
-    begun = time.monotonic()
     revisions = resolved(directory, revision)
     place = with_connection(
         url, lambda opened: place_of(opened, project, config, directory, url), application="handrail baseline"
@@ -50,7 +50,7 @@ def baseline(project: Project, config: Config, directory: ScriptDirectory, url: 
         )
     if sorted(place.revisions) != sorted(revisions):
         command.stamp(config, revisions[0], purge=bool(place.revisions))
-    with_connection(url, lambda opened: record(opened, place, revisions, begun), application="handrail baseline")
+    with_connection(url, lambda opened: record(opened, place, revisions), application="handrail baseline")
     return list(revisions)
 
 
@@ -68,11 +68,11 @@ def resolved(directory: ScriptDirectory, revision: str) -> Sequence[str]:
     return names
 
 
-def record(connection: Connection, place: Place, revisions: Sequence[str], begun: float) -> None:
+def record(connection: Connection, place: Place, revisions: Sequence[str]) -> None:
     """Write the journal's row, with what the database holds."""
     journal = Journal(place.schema, place.project.version)
     with connection.begin():
         journal.create(connection)
         catalog = journal.catalog_now(connection, place.project.version_table)
-        seconds = time.monotonic() - begun
-        journal.finish(connection, Done(" ".join(revisions), "baseline", None, list(revisions), seconds, 0, catalog))
+        execute = partial(connection.exec_driver_sql, execution_options=AS_IT_IS)
+        journal.finish(execute, Done(" ".join(revisions), "baseline", None, list(revisions), catalog=catalog))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from handrail.catalog import Catalog, Kind
 from handrail.catalog.read import AS_IT_IS
