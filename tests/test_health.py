@@ -1,3 +1,6 @@
+import asyncio
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app import health
-from app.config import Settings
+from app.config import ROOT, Settings
 from app.database import create_engine
 from app.main import create_app
 from app.models import SCHEMA
@@ -57,6 +60,25 @@ async def test_ready(client: AsyncClient) -> None:
     answer = await client.get("/health/ready")
 
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("at", ["nothing", "behind", "head", "ahead"])
+async def test_alembic_says_the_same(empty_database: str, at: str) -> None:
+    """`alembic current --check-heads` succeeds exactly where the service is ready, for scripts that cannot ask it."""
+    heads, shipped = health._shipped_revisions(ROOT)
+    if at != "nothing":
+        await note(empty_database, {"behind": sorted(shipped - heads)[:1], "head": [*heads], "ahead": ["later"]}[at])
+
+    alembic = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alembic", "current", "--check-heads"),
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": empty_database},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    exit_code = await alembic.wait()
+
+    assert (exit_code == 0) == ((await readiness(empty_database))[0] == 200) == (at == "head")
 
 
 @pytest.mark.usefixtures("revisions")
