@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [api|autogenerate|commands|faults|start] [--quick] [--format json]`."""
+"""The one command: `python -m bench [api|autogenerate|chain|commands|faults|start] [--quick] [--format json]`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from handrail.errors import HandrailError
 
-from bench import api, autogenerate, commands, report, start
+from bench import api, autogenerate, chain, commands, report, start
 from bench.faults import run_faults
 from bench.measure import BenchError
 
@@ -35,7 +35,10 @@ def main() -> int:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure this project next to its peers.")
     parser.add_argument(
-        "benchmark", nargs="?", choices=["all", "api", "autogenerate", "commands", "faults", "start"], default="all"
+        "benchmark",
+        nargs="?",
+        choices=["all", "api", "autogenerate", "chain", "commands", "faults", "start"],
+        default="all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
     parser.add_argument("--format", choices=["text", "json"], default="text", help="how to print it")
@@ -53,6 +56,11 @@ def print_results(options: argparse.Namespace) -> None:
         comparisons = commands.compare_commands(tuple(options.models or sizes), rounds)
         texts.append(report.commands_table(comparisons))
         values["commands"] = report.commands_json(comparisons)
+    if options.benchmark in ("all", "chain"):
+        length = chain.QUICK_LENGTH if options.quick else chain.LENGTH
+        chains = chain.compare_chain(length, options.rounds or chain.ROUNDS)
+        texts.append(report.commands_table(chains))
+        values["chain"] = report.commands_json(chains)
     if options.benchmark in ("all", "autogenerate"):
         models = options.models or (autogenerate.QUICK_SIZES if options.quick else autogenerate.SIZES)
         rounds = options.rounds or (autogenerate.QUICK_ROUNDS if options.quick else autogenerate.ROUNDS)

@@ -98,18 +98,22 @@ class Upgrade:
 
     def look(self) -> list[MigrationStep]:
         """Read where the database stands, make sure that it can be believed, and return what is to be done."""
-        with self.connection.begin():
-            # One snapshot: between two questions another process may have moved the version, and journalled it.
-            self.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            self.versions = rows(self.connection, self.version_table)
-            self.journal.look(self.connection)
-            self.entries = self.journal.entries(self.connection)
+        self.read()
         if self.command != "stamp":
             check_versions(self.versions, self.directory, self.version_table, self.entries)
         try:
             return list(self.migration.opts["fn"](tuple(self.versions), self.migration))
         except CommandError as error:
             raise HeadsError(self._unclear(error)) from error
+
+    def read(self) -> None:
+        """Read version table and journal."""
+        with self.connection.begin():
+            # One snapshot: between two questions another process may have moved the version, and journalled it.
+            self.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            self.versions = rows(self.connection, self.version_table)
+            self.journal.look(self.connection)
+            self.entries = self.journal.entries(self.connection)
 
     def _unclear(self, error: CommandError) -> str:
         heads = sorted(self.directory.get_heads())
@@ -141,7 +145,10 @@ class Upgrade:
                 refuse_pooler(self.connection, keeper)
             with turn(self.connection, keeper, self.version_table, self.wait_seconds) as held:
                 self.prepare()
-                steps = self.look()
+                before = self.versions
+                self.read()
+                if self.versions != before:  # somebody else was here while we waited
+                    steps = self.look()
                 self._accept(self._refuse_edited())
                 self._refuse_drift(steps)
                 self.go(held)
