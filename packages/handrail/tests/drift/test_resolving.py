@@ -165,7 +165,9 @@ def test_an_edit_elsewhere_is_one_line_and_stays_to_be_seen(project: SmallProjec
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert len([line for line in done.stderr.splitlines() if "handrail drift" in line]) == 1
-    assert "~ column shop.goods.name: default" in project.handrail("drift").stdout
+    told = project.handrail("drift").stdout
+    assert "~ column shop.goods.name: default" in told
+    assert "(column shop.goods.name: before that already, since revision r1 (2" in told
 
 
 def test_a_failed_upgrade_leaves_no_drift(project: SmallProject) -> None:

@@ -40,6 +40,9 @@ class Kind(StrEnum):
     DEFAULT_PRIVILEGES = "default privileges"
 
 
+KINDS = {kind.value: kind for kind in Kind}  # many times as fast as Kind(…)
+
+
 class Name(NamedTuple):
     """What identifies an object in its database.
 
@@ -100,7 +103,7 @@ class Catalog:
         if number != FORMAT or len(found) != 2:
             raise ValueError(f"a catalog of format {FORMAT} is needed")
         major, rows = found
-        objects = {Name(Kind(kind), schema, table, name): value for kind, schema, table, name, value in rows}
+        objects = {Name(KINDS[kind], schema, table, name): value for kind, schema, table, name, value in rows}
         return cls(major * 10000, objects)
 
     def of_kind(self, *kinds: Kind) -> Iterator[tuple[Name, Attributes]]:

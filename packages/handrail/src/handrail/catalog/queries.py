@@ -231,9 +231,9 @@ SELECT 'index', rel.nspname, rel.relname, ic.relname, jsonb_strip_nulls(jsonb_bu
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
             'text', pg_get_indexdef(i.indexrelid, k.n::int, false),
             'column', a.attname,
-            'opclass', CASE WHEN NOT o.opcdefault OR EXISTS (SELECT FROM pg_opclass other
-                WHERE other.opcmethod = o.opcmethod AND other.opcdefault AND other.oid <> o.oid
-                    AND other.opcintype = a.atttypid) THEN {qualified:o.opcnamespace,o.opcname} END,
+            'opclass', CASE WHEN NOT o.opcdefault OR (o.opcintype <> a.atttypid AND (o.opcmethod, a.atttypid)
+                IN (SELECT opcmethod, opcintype FROM pg_opclass WHERE opcdefault))
+                THEN {qualified:o.opcnamespace,o.opcname} END,
             'opclass_options', {column_options:ia.attoptions},
             'collation', CASE WHEN i.indcollation[k.n - 1] <> coalesce(a.attcollation, it.typcollation) THEN
                 (SELECT {qualified:c.collnamespace,c.collname} FROM pg_collation c

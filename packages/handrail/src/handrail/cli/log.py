@@ -40,6 +40,8 @@ def line(entry: Entry) -> str:
     """Return an entry for people."""
     if entry.finished_at is None:
         took = "unfinished"
+    elif entry.direction == "drift":
+        took = f"passed by: {', '.join(step.statement for step in entry.steps) or 'nothing any more'}"
     else:
         took = f"{(entry.finished_at - entry.started_at).total_seconds():.1f} s"
     tried = f", blocked {entry.retries} times" if entry.retries else ""

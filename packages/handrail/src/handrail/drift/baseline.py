@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import CommandError
 
-from handrail.catalog.read import AS_IT_IS
 from handrail.catalog.words import in_words
 from handrail.connection import with_connection
 from handrail.drift.find import against_history, place_of
@@ -74,5 +72,4 @@ def record(connection: Connection, place: Place, revisions: Sequence[str]) -> No
     with connection.begin():
         journal.create(connection)
         catalog = journal.catalog_now(connection, place.project.version_table)
-        execute = partial(connection.exec_driver_sql, execution_options=AS_IT_IS)
-        journal.finish(execute, Done(" ".join(revisions), "baseline", None, list(revisions), catalog=catalog))
+        journal.note(connection, Done(" ".join(revisions), "baseline", None, list(revisions), catalog=catalog))

@@ -25,6 +25,7 @@ def text(found: Drift) -> str:
         number = len(in_words(found.differences))
         lines = [f"Changed by hand since {since(found)}: {number} {'thing' if number == 1 else 'things'}.", ""]
         lines += described(found.differences)
+        lines += earlier(found)
     if found.tolerated:
         lines += ["", "Ignored, as [tool.handrail.drift] says:"]
         for each in found.tolerated:
@@ -38,6 +39,12 @@ def since(found: Drift) -> str:
     word = "revisions" if len(found.revisions) > 1 else "revision"
     named = f"{word} {revisions}" if found.revisions else revisions
     return f"{named} ({found.since:%Y-%m-%d %H:%M:%S %Z})" if found.since else named
+
+
+def earlier(found: Drift) -> Iterator[str]:
+    """Yield what was there before the last migration, which passed it by."""
+    for name, (revisions, began) in sorted(found.earlier.items()):
+        yield f"  ({name}: before that already, since revision {' '.join(revisions)} ({began:%Y-%m-%d %H:%M:%S %Z}))"
 
 
 def described(differences: Sequence[Difference]) -> Iterator[str]:
@@ -60,12 +67,18 @@ def as_json(found: Drift, compared_with: str) -> str:
             "compared_with": compared_with,
             "revisions": list(found.revisions),
             "since": found.since.isoformat() if found.since else None,
-            "differences": [as_dict(difference) for difference in found.differences],
+            "differences": [as_dict(difference) | began(found, difference) for difference in found.differences],
             "ignored": [as_dict(each.difference) | {"reason": each.reason} for each in found.tolerated],
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def began(found: Drift, difference: Difference) -> dict[str, Any]:
+    """Return after which revisions and since when an object must have been changed."""
+    revisions, since_ = found.earlier.get(str(difference.name), (found.revisions, found.since))
+    return {"revisions": list(revisions), "since": since_.isoformat() if since_ else None}
 
 
 def as_dict(difference: Difference) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from handrail.catalog.difference import Difference
@@ -120,6 +119,5 @@ def undo(connection: Connection, place: Place, wanted: Revert) -> Drift:
         )
     # What is tolerated is no part of what the migrations left behind.
     catalog = left.expected if not left.differences else left.resigned()
-    execute = partial(connection.exec_driver_sql, execution_options=AS_IT_IS)
-    journal.finish(execute, Done(" ".join(left.revisions), "revert", None, left.revisions, catalog=catalog))
+    journal.note(connection, Done(" ".join(left.revisions), "revert", None, left.revisions, catalog=catalog))
     return left

@@ -5,8 +5,8 @@ Nothing but two catalogs is compared, so whoever may connect may look, in produc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class Drift:
         tolerated: What is allowed to differ, and does.
         revisions: After which it was changed.
         since: When these were there; None where no journal tells.
+        earlier: Of edits that were there before the last migration: after which revisions and since when.
     """
 
     expected: Catalog
@@ -57,6 +58,7 @@ class Drift:
     tolerated: Sequence[Tolerance] = ()
     revisions: Sequence[str] = ()
     since: datetime | None = None
+    earlier: Mapping[str, tuple[Sequence[str], datetime]] = field(default_factory=dict)
 
     def carried(self, now: Catalog, settled: Collection[str] = ()) -> Catalog:
         """Return what a database should be after a migration that was not about the drift: it stays to be seen.
@@ -103,7 +105,10 @@ def drift(
     live = journal.catalog_now(connection, version_table, snapshot.schemas)
     found, allowed = compared(snapshot.catalog, live, tolerated)
     entry = snapshot.entry
-    return Drift(snapshot.catalog, live, found, allowed, entry.heads, entry.finished_at)
+    origins = journal.origins(connection)
+    names = {str(difference.name) for difference in found} & origins.keys()
+    earlier = {name: (origins[name].revision.split(), origins[name].started_at) for name in names}
+    return Drift(snapshot.catalog, live, found, allowed, entry.heads, entry.finished_at, earlier)
 
 
 def compared(

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,8 @@ class Entry:
 
     Attributes:
         direction: `upgrade`, `downgrade`, `stamp`, `accept` for an edited file that was declared to be meant,
-            `baseline` for a database that was found to be as the revisions say, `revert` for an undone manual edit.
+            `baseline` for a database that was found to be as the revisions say, `revert` for an undone manual edit,
+            `drift` for one that an upgrade has left as it was (the objects are the steps, its begin is `started_at`).
         steps: Of a revision with steps outside of transactions: what is done of it.
         heads: What the version table said after it.
         script_sha256: Of the file.
@@ -98,7 +100,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Done:
-    """What is recorded of a revision when it is over."""
+    """What is recorded of a revision when it is over, or of something else that was done.
+
+    Attributes:
+        started: When it began; None means with the transaction that records it.
+    """
 
     revision: str
     direction: str
@@ -107,6 +113,7 @@ class Done:
     retries: int = 0
     catalog: Catalog | None = None
     steps: Sequence[Step] = ()
+    started: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ class Journal:
             return None
         query = (
             f"SELECT {COLUMNS}, catalog FROM {self._table} WHERE catalog IS NOT NULL AND id = "  # noqa: S608
-            f"(SELECT max(id) FROM {self._table} WHERE direction <> 'accept')"
+            f"(SELECT max(id) FROM {self._table} WHERE direction NOT IN ('accept', 'drift'))"
         )
         row = connection.execute(text(query)).mappings().one_or_none()
         if row is None:
@@ -190,12 +197,21 @@ class Journal:
             return None
         return Snapshot(entry({key: value for key, value in row.items() if key != "catalog"}), catalog)
 
+    def origins(self, connection: Connection) -> dict[str, Entry]:
+        """Return, for each object with an edit that upgrades have passed by, the entry of the first of them."""
+        found: dict[str, Entry] = {}
+        for entry in self.entries(connection, "direction IN ('drift', 'revert', 'baseline')"):
+            names = {step.statement for step in entry.steps}
+            found = {name: found.get(name, entry) for name in names}
+        return found
+
     def remember(self, connection: Connection, catalog: Catalog) -> None:
         """Add what the database looks like to the last entry, when that was not the end of its command."""
         connection.execute(
             text(
                 f"UPDATE {self._table} SET catalog = :catalog, catalog_sha256 = :hash WHERE catalog IS NULL AND id = "  # noqa: S608
-                f"(SELECT max(id) FROM {self._table} WHERE direction <> 'accept') AND finished_at IS NOT NULL"
+                f"(SELECT max(id) FROM {self._table} WHERE direction NOT IN ('accept', 'drift')) "
+                "AND finished_at IS NOT NULL"
             ),
             {"catalog": catalog.to_json(), "hash": catalog.hash},
         )
@@ -251,13 +267,18 @@ class Journal:
         }
         if number is None:
             values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.path)}
+            started = f"{literal(done.started.isoformat())}::timestamptz" if done.started else "now()"
             execute(
                 f"INSERT INTO {self.table} ({', '.join(values)}, started_at, finished_at) VALUES "  # noqa: S608
-                f"({', '.join(map(constant, values.values()))}, now(), clock_timestamp())"
+                f"({', '.join(map(constant, values.values()))}, {started}, clock_timestamp())"
             )
             return
         assignments = ", ".join(f"{name} = {constant(value)}" for name, value in values.items())
         execute(f"UPDATE {self.table} SET {assignments}, finished_at = clock_timestamp() WHERE id = {number}")  # noqa: S608
+
+    def note(self, connection: Connection, done: Done) -> None:
+        """Record what was done, in the transaction that is open."""
+        self.finish(partial(connection.exec_driver_sql, execution_options=AS_IT_IS), done)
 
     def _here(self) -> Mapping[str, str | None]:
         return {"host": self.host, "application_version": self.application_version}

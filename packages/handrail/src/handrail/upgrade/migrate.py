@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from handrail.catalog import Catalog, Kind
-from handrail.catalog.read import AS_IT_IS
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
 from handrail.gate import refuse_unallowed
@@ -25,7 +23,7 @@ from handrail.ownership import create_schema
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.invalid import INVALID
-from handrail.upgrade.journal import Done, Journal
+from handrail.upgrade.journal import Done, Journal, Step
 from handrail.upgrade.lost import first_refusal, lost, versions_now
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
@@ -166,6 +164,17 @@ class Upgrade:
             sources = sources_of(Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
             keep = self.keep_drift or self.command == "downgrade"
             self.settled = refuse_touched(self.drift, sources, keep=keep)
+            self._pass_by(self.drift)
+
+    def _pass_by(self, found: Drift) -> None:
+        """Let the journal know which edits were there before this migration, and since when."""
+        if not found.differences or found.since is None:
+            return
+        names = [str(difference.name) for difference in found.differences]
+        steps = [Step(name, done=False) for name in names if name not in self.settled]
+        done = Done(" ".join(found.revisions), "drift", None, self.versions, steps=steps, started=found.since)
+        with self.connection.begin():
+            self.journal.note(self.connection, done)
 
     def _catalog(self) -> Catalog:
         """Return what the database should be from now on: what it is, but for what was changed by hand before."""
@@ -175,11 +184,10 @@ class Upgrade:
         return self.drift.carried(now, self.settled) if self.drift else now
 
     def _accept(self, edited: Sequence[str]) -> None:
-        execute = partial(self.connection.exec_driver_sql, execution_options=AS_IT_IS)
         with self.connection.begin():
             for revision in edited:
                 path = Path(self.directory.get_revision(revision).path)
-                self.journal.finish(execute, Done(revision, "accept", path, self.versions))
+                self.journal.note(self.connection, Done(revision, "accept", path, self.versions))
 
     @contextmanager
     def keeper(self) -> Iterator[Connection]:

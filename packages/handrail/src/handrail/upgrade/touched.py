@@ -68,11 +68,18 @@ def since(found: Drift) -> str:
 def touches(sources: Sequence[str], difference: Difference) -> bool:
     """Whether one of the texts mentions a table or other object by its name."""
     name = difference.name
-    if name.kind in EVERYWHERE:
+    if name.kind in EVERYWHERE or is_remainder(difference):
         return False
     own = name.table or name.name.partition("(")[0]
     pattern = re.compile(rf"(?<![\w$]){re.escape(own)}(?![\w$])")
     return any(pattern.search(source) for source in sources)
+
+
+def is_remainder(difference: Difference) -> bool:
+    """Whether it is what a failed build has left behind, which the upgrade itself takes away or builds again."""
+    after = difference.after or {}
+    came_or_broke = difference.before is None or difference.changes.keys() == {"valid"}
+    return difference.name.kind is Kind.INDEX and came_or_broke and after.get("valid") is False
 
 
 def sources_of(paths: Iterable[Path]) -> list[str]:
