@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [api|autogenerate|chain|commands|faults|start] [--quick] [--format json]`."""
+"""The one command: `python -m bench [api|autogenerate|chain|commands|drift|faults|start]`; `--help` tells more."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from handrail.errors import HandrailError
 
-from bench import api, autogenerate, chain, commands, report, start
+from bench import api, autogenerate, chain, commands, drift, report, start
 from bench.faults import run_faults
 from bench.measure import BenchError
 
@@ -37,7 +37,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=["all", "api", "autogenerate", "chain", "commands", "faults", "start"],
+        choices=["all", "api", "autogenerate", "chain", "commands", "drift", "faults", "start"],
         default="all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
@@ -67,6 +67,12 @@ def print_results(options: argparse.Namespace) -> None:
         scenarios = autogenerate.measure_autogenerate(tuple(models), rounds, quick=options.quick)
         texts.append(report.autogenerate_table(scenarios))
         values["autogenerate"] = report.autogenerate_json(scenarios)
+    if options.benchmark in ("all", "drift"):
+        tables = options.models or (drift.QUICK_SIZES if options.quick else drift.SIZES)
+        rounds = options.rounds or (drift.QUICK_ROUNDS if options.quick else drift.ROUNDS)
+        edited = drift.measure_drift(tuple(tables), rounds)
+        texts.append(report.drift_table(edited))
+        values["drift"] = report.drift_json(edited)
     if options.benchmark in ("all", "start"):
         starts = start.measure_starts(options.rounds or (start.QUICK_ROUNDS if options.quick else start.ROUNDS))
         texts.append(report.start_table(starts))

@@ -9,6 +9,7 @@ from statistics import median
 from bench.api import Load, Served
 from bench.autogenerate import STOCK, Scenario
 from bench.commands import Comparison
+from bench.drift import GOAL, GOAL_SECONDS, Found
 from bench.measure import Cost
 from bench.start import Start
 
@@ -111,6 +112,44 @@ def autogenerate_json(scenarios: Sequence[Scenario]) -> list[dict[str, object]]:
             "costs": {side: milliseconds(costs) for side, costs in scenario.costs.items()},
         }
         for scenario in scenarios
+    ]
+
+
+def drift_table(edited: Sequence[Found]) -> str:
+    """Return medians in milliseconds, and how many times the CPU time the others take."""
+    header = ("tables", "", "CPU", "times", "goal", "wall", "goal")
+    rows = []
+    for found in edited:
+        for name, costs in (
+            ("drift, 5 edits", found.ours),
+            ("compare_metadata", found.alembic),
+            ("MetaData.reflect", found.reflected),
+        ):
+            cost, ours = milliseconds(costs), costs is found.ours
+            ratio = "" if ours else f"{found.ratio(costs):.1f}"
+            goal = f">= {GOAL}" if costs is found.alembic else ""
+            limit = f"<= {GOAL_SECONDS * 1000:.0f}" if ours else ""
+            rows.append(
+                (f"{found.tables:,}", name, f"{cost['cpu_ms']:.0f}", ratio, goal, f"{cost['wall_ms']:.0f}", limit)
+            )
+    return "\n".join(
+        [
+            aligned([header, *rows]),
+            "",
+            f"Medians of {len(edited[0].ours)} rounds, in milliseconds; CPU is of process and backend together.",
+        ]
+    )
+
+
+def drift_json(edited: Sequence[Found]) -> list[dict[str, object]]:
+    return [
+        {
+            "tables": found.tables,
+            "drift": milliseconds(found.ours),
+            "compare_metadata": milliseconds(found.alembic),
+            "reflect": milliseconds(found.reflected),
+        }
+        for found in edited
     ]
 
 
