@@ -4,17 +4,23 @@
 revision, and without rows when a test begins. Tests may commit.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 from cable import Cable
 from fastapi import FastAPI
+from handrail.scratch import ScratchServer
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.config import Settings
 from app.main import create_app
+
+ROLE = Path(__file__).parent.parent / "docs" / "role.sql"
 
 
 @pytest.fixture
@@ -28,11 +34,31 @@ def mails_stay_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
 
 
+def _as_plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def role(handrail_scratch: ScratchServer, handrail_database: str) -> Iterator[str]:
+    """A role that docs/role.sql has made: as in production, the service cannot change tables."""
+    name = f"{handrail_database}_service"
+    with psycopg.connect(_as_plain(handrail_scratch.url_of(handrail_database)), autocommit=True) as connection:
+        connection.execute(ROLE.read_text(encoding="utf-8").replace(':"role"', f'"{name}"').encode())
+        connection.execute(f"ALTER ROLE \"{name}\" PASSWORD '{name}'".encode())
+        yield name
+        connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"'.encode())
+
+
 @pytest.fixture
-async def app(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    """The application, started. A test may add routes of its own to it. Mails stay in the outbox."""
-    monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
-    app = create_app(Settings(database_url=SecretStr(database)))
+def service_url(database: str, role: str) -> str:
+    """The database as the service's role sees it."""
+    return make_url(database).set(username=role, password=role).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+async def app(service_url: str) -> AsyncIterator[FastAPI]:
+    """The application, started. A test may add routes of its own to it."""
+    app = create_app(Settings(database_url=SecretStr(service_url)))
     async with app.router.lifespan_context(app):
         yield app
 

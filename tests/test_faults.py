@@ -141,7 +141,7 @@ async def test_connections_cut(app: FastAPI, client: AsyncClient, session: Async
         await session.execute(
             text(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
             )
         )
         answers = [await person.send("GET", path) for _ in range(3)]

@@ -83,7 +83,7 @@ async def test_connections_lost_between_requests(client: AsyncClient, session: A
     await asyncio.gather(*(client.get("/users/me", headers={"authorization": "Bearer nobody"}) for _ in range(5)))
     others = text(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
     )
     await session.execute(others)
 
