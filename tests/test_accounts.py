@@ -59,6 +59,9 @@ async def test_ten_refreshes_at_once_give_one_pair_of_tokens(app: FastAPI, clien
     answers = await asyncio.gather(*(client.post("/auth/refresh", json=body) for _ in range(10)))
 
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
+    assert {answer.json()["title"] for answer in answers if answer.is_error} == {"Refreshed meanwhile"}
+    [tokens] = [answer.json() for answer in answers if answer.is_success]
+    assert (await client.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]})).status_code == 200
 
 
 async def test_access_ends_after_fifteen_minutes(

@@ -43,6 +43,10 @@ class InvalidToken(Unauthenticated):
         super().__init__("The token is unknown, used up or expired.")
 
 
+class RefreshedMeanwhile(Unauthenticated):
+    title, headers = "Refreshed meanwhile", InvalidToken.headers
+
+
 @dataclass(frozen=True)
 class Device:
     """Where a login comes from."""
@@ -127,6 +131,9 @@ async def refresh(sessions: Sessions, token: str, settings: Settings) -> NewToke
         login = await session.scalar(of_family)
         if login and compare_digest(login.refresh_hash, digest(secret)):
             return _issue(login, family, settings)
+        if login and now < login.last_used_at:
+            # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
+            raise RefreshedMeanwhile("Another request has just exchanged this token. Use what it got.")
         if login:
             login.ended_at = now
             log.warning("refresh token reused", user_id=str(login.user_id), session_id=str(login.id))
