@@ -18,11 +18,14 @@ from multiprocessing.context import SpawnProcess
 from struct import pack
 from threading import Event
 
+import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app import logs
 from app.config import load_settings
+
+log = structlog.get_logger(__name__)
 
 HEADER_SECONDS = 10  # within which a request must have told its headers
 IDLE_SECONDS = 2  # that an open connection without a request has for a last one, once we are stopping
@@ -110,10 +113,21 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that share the work (default: %(default)s)")
     arguments = parser.parse_args()
     logs.configure(load_settings().environment)  # what is wrong with the settings is said once, and not by each worker
-    listener = uvicorn.Config("app.main:app", arguments.host, arguments.port, log_config=None).bind_socket()
+    listener = bind(arguments.host, arguments.port)
     if arguments.workers > 1:
         sys.exit(supervise(listener, arguments.workers))
     work(listener)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        sys.exit(f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port.")
+    log.info("serving", host=host, port=listener.getsockname()[1])
+    return listener
 
 
 def work(listener: socket.socket) -> None:
@@ -129,7 +143,8 @@ def work(listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    Server(config).run([listener])
+    with suppress(KeyboardInterrupt):  # raised again after all has ended in order
+        Server(config).run([listener])
 
 
 def supervise(listener: socket.socket, count: int) -> int:

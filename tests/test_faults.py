@@ -14,7 +14,7 @@ from cable import Cable, serve
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from people import join
-from process import Load, Service, running
+from process import ROOT, Load, Service, running
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.server import ServerState
@@ -108,6 +108,26 @@ async def test_slow_headers(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> No
             writer.write(beginning)
             assert await reader.read() == b""
             writer.close()
+
+
+async def test_port_in_use(database: str) -> None:
+    """The second server on a port says in one line what it cannot do."""
+    async with running(database) as service:
+        command = [sys.executable, "-m", "app.server", "--port", str(service.port)]
+        second = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+        _, said = await second.communicate()
+
+    assert second.returncode == 1
+    assert f"Cannot listen at 127.0.0.1, port {service.port}: " in said.decode()
+    assert said.count(b"\n") == 1
+
+
+async def test_interrupted(database: str) -> None:
+    """Ctrl-C ends the server as SIGTERM does, without a traceback."""
+    async with running(database) as service:
+        service.process.send_signal(signal.SIGINT)
+
+        assert await service.process.wait() == 0
 
 
 async def test_no_server_header(database: str) -> None:
