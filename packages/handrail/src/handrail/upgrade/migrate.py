@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,7 @@ class Upgrade:
     first: bool = field(default=False, init=False)  # whether the step is the first of all, and
     last: bool = field(default=False, init=False)  # whether it is the last of this command
     reached: Sequence[str] = field(default=(), init=False)  # by it, once its version is written
+    moved: bool = field(default=False, init=False)  # by any step
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
@@ -225,19 +226,17 @@ class Upgrade:
         self.observe(held, progress)
         pid = pid_of(self.connection)
         try:
-            with Watch(self.url, pid, f"alembic ({self.project.package}), watching") as watch:
+            with closing(progress), Watch(self.url, pid, f"alembic ({self.project.package}), watching") as watch:
                 self.watch = watch
                 while not self.attempt():
                     pass
         except Exception:
             self._remember()
             raise
-        finally:
-            progress.close()
 
     def _remember(self) -> None:
         """After a failure: let the journal know what earlier revisions have made, or that would pass for drift."""
-        if not self.reached or not self.journal.there or self.connection.invalidated:
+        if not self.moved or not self.journal.there or self.connection.invalidated:
             return
         with suppress(SQLAlchemyError):
             if self.connection.in_transaction():
@@ -322,7 +321,7 @@ class Upgrade:
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Record a step, in the transaction that moves the version."""
-        self.reached = sorted(heads)
+        self.reached, self.moved = sorted(heads), True
         if self.journal.there:
             self._record(heads, None if step.is_stamp else self.running)
         self.progress.bundle.end()
