@@ -11,6 +11,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.security.base import SecurityBase
 
 from app.errors import Forbidden, Unauthenticated
 from app.users.models import Role, User
@@ -45,15 +47,22 @@ async def _nobody(_: Request) -> None:
     return None
 
 
-async def current_user(request: Request) -> Caller:
-    identify: Identify = getattr(request.app.state, "identify", _nobody)
-    caller = await identify(request)
-    if caller is None:
-        raise Unauthenticated("Log in first.")
-    request.scope["state"]["user_id"] = caller.id
-    return caller
+class LoggedIn(SecurityBase):
+    """The dependency that tells who sends a request; in OpenAPI the way to log in, which /docs offers as a form."""
+
+    model = OAuth2(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/auth/token")))
+    scheme_name = "login"
+
+    async def __call__(self, request: Request) -> Caller:
+        identify: Identify = getattr(request.app.state, "identify", _nobody)
+        caller = await identify(request)
+        if caller is None:
+            raise Unauthenticated("Log in first.")
+        request.scope["state"]["user_id"] = caller.id
+        return caller
 
 
+current_user = LoggedIn()
 CurrentUser = Annotated[Caller, Depends(current_user)]
 
 
