@@ -97,6 +97,17 @@ async def test_every_route_has_a_row(app: FastAPI) -> None:
     assert {f"{method.upper()} {path}" for method, path in operations} == set(STATUSES)
 
 
+async def test_the_document_says_where_a_login_is_needed(app: FastAPI) -> None:
+    """Clients that are made from it, and /docs, send the token there."""
+    document = app.openapi()
+    asks_itself = {"POST /auth/login", "POST /auth/refresh"}  # for a password or a token of another kind
+    for route, (nobody, *_) in STATUSES.items():
+        method, path = route.split()
+        operation = document["paths"][path][method.lower()]
+        assert ("security" in operation) == (nobody == 401 and route not in asks_itself), route
+    assert document["components"]["securitySchemes"]["login"]["flows"]["password"]["tokenUrl"] == "/auth/token"
+
+
 async def test_a_deactivated_user_is_told_nothing(callers: dict[str, Person]) -> None:
     """Their right password is answered like a wrong one, and every token that they have is void."""
     former, client = callers["former"], callers["former"].client
