@@ -1,8 +1,11 @@
 """The application with other settings than the tests' own."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import uvicorn
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
@@ -22,3 +25,16 @@ async def serving(
     transport = ASGITransport(app, raise_app_exceptions=False, client=(peer, 1234))
     async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://service") as client:
         yield app, client
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """Let an application that has been started serve on a port of its own; yield the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, proxy_headers=False))
+        running = asyncio.create_task(server.serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running

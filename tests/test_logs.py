@@ -1,10 +1,8 @@
 """What is logged: one JSON line per request and per event, from which nobody learns a secret or is misled."""
 
-import asyncio
 import json
 import logging
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -15,11 +13,10 @@ from uuid import UUID
 
 import pytest
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, join, read_token
-from serving import PRODUCTION, serving
+from serving import PRODUCTION, listening, serving
 
 from app.users.models import Role
 
@@ -192,13 +189,8 @@ async def test_a_fault_is_one_line_that_is_found_by_the_id_of_the_answer(product
     async def fault() -> None:
         raise KeyError("internal")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(production.app, lifespan="off", log_config=None))
-        running = asyncio.create_task(server.serve([listener]))
-        async with AsyncClient() as client:
-            answer = await client.get(f"http://127.0.0.1:{listener.getsockname()[1]}/fault")
-        server.should_exit = True
-        await running
+    async with listening(production.app) as address, AsyncClient() as client:
+        answer = await client.get(f"{address}/fault")
 
     [line] = [line for line in production.lines() if line["level"] == "error"]
     assert line["request_id"] == answer.headers["x-request-id"]

@@ -6,14 +6,12 @@ The requests come from schemathesis, which makes them from the document: right o
 
 import asyncio
 import os
-import socket
 from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from people import PASSWORD, Person, join
@@ -27,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from serving import serving
+from serving import listening, serving
 
 from app.config import Settings
 from app.main import create_app
@@ -111,11 +109,5 @@ async def test_every_answer_is_documented_and_none_is_a_fault(database: str, lab
 
             send()
 
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, proxy_headers=False))
-            running = asyncio.create_task(server.serve([listener]))
-            try:
-                await asyncio.to_thread(send_all, f"http://127.0.0.1:{listener.getsockname()[1]}")
-            finally:
-                server.should_exit = True
-                await running
+        async with listening(app) as address:
+            await asyncio.to_thread(send_all, address)
