@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic.util import CommandError, msg
@@ -21,9 +19,11 @@ from handrail.errors import (
     ReadOnlyError,
     StatementTimeoutError,
 )
+from handrail.place import place_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from alembic.config import Config
 
@@ -109,8 +109,5 @@ def shown_as_alembic_errors(config: Config) -> Iterator[None]:
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:
     """Return `file:line` of the innermost frame that lies in a revision file."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename).resolve()
-        if any(path.is_relative_to(folder) for folder in versions):
-            return f"{path.relative_to(root) if path.is_relative_to(root) else path}:{frame.lineno}"
-    return None
+    place = place_of_error(error, versions)
+    return place.shown(root) if place else None

@@ -1,0 +1,59 @@
+"""Where in a revision file something was called, or went wrong."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """A line of a revision file.
+
+    Attributes:
+        path: The file, absolute.
+        line: Counted from 1.
+    """
+
+    path: Path
+    line: int
+
+    def shown(self, root: Path) -> str:
+        """Return `alembic/versions/2026_shop.py:12`, relative to the project's folder where it lies in there."""
+        return f"{self.path.relative_to(root) if self.path.is_relative_to(root) else self.path}:{self.line}"
+
+
+def place_of_call(folders: Sequence[Path]) -> Place | None:
+    """Return the innermost line in one of the folders that is being executed; None when there is none."""
+    return _first(_calls(), folders)
+
+
+def place_of_error(error: BaseException, folders: Sequence[Path]) -> Place | None:
+    """Return the innermost line in one of the folders through which an error came; None when there is none."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return _first(((frame.filename, frame.lineno or 0) for frame in frames), folders)
+
+
+def _calls() -> Iterator[tuple[str, int]]:
+    frame = sys._getframe(1)  # noqa: SLF001 - inspect.stack() would read the source of every frame
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+def _first(frames: Iterable[tuple[str, int]], folders: Sequence[Path]) -> Place | None:
+    for filename, line in frames:
+        path = _resolved(filename)
+        if any(path.is_relative_to(folder) for folder in folders):
+            return Place(path, line)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _resolved(filename: str) -> Path:
+    return Path(filename).resolve()
