@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from alembic import command, context
 from alembic.util import CommandError
@@ -28,7 +28,7 @@ from handrail.scratch import HISTORY_COMMENT, PREFIX, ScratchServer, scratch_ser
 from handrail.whole_file import UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alembic.config import Config
     from alembic.script import Script, ScriptDirectory
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from handrail.cache import Cache
     from handrail.config import Project
+
+T = TypeVar("T")
 
 SCHEMA_FILE = "schema.sql"  # what `handrail schema --write` makes of the history
 HISTORY_PREFIX = f"{PREFIX}history_"
@@ -65,7 +67,8 @@ class History:
         That is the versions of the tools, the place of the version table, and whatever lies beside the scripts (SQL
         files, helper modules). Modules elsewhere that a script imports are not looked at.
         """
-        scripts = list(directory.walk_revisions(head=tuple(revisions)))[::-1]  # type: ignore[arg-type]
+        # An empty sequence means the state before the first one, where Alembic would take it for all.
+        scripts = list(directory.walk_revisions(head=tuple(revisions)))[::-1] if revisions else []  # type: ignore[arg-type]
         tools = [f"{name} {version(name)}" for name in ("handrail", "alembic", "sqlalchemy")]
         # The folder, so that no other project of the same beginnings drops what this one is reading.
         state = _digest(
@@ -115,7 +118,7 @@ def history_database(
         config: Alembic's.
         project: Whose revisions.
         version_table: Its name with its schema.
-        revisions: Up to which; otherwise all.
+        revisions: Up to which, otherwise all; none for an empty database.
 
     Raises:
         MigrationError: A revision cannot run on this server.
@@ -126,10 +129,10 @@ def history_database(
     if names[-1] in there:
         return server.url.set(database=names[-1])
     template = next((name for name in reversed(names) if name in there), None)
-    unfinished = _create(server, template)
+    unfinished = copy_of(server, template)
     try:
         _run_revisions(server, unfinished, config, revisions)
-        _publish(server, unfinished, names[-1], project)
+        publish(server, unfinished, names[-1], project)
     finally:
         server.drop(unfinished)
     forget(server, project, keep=KEPT)
@@ -194,7 +197,8 @@ def _comment(project: Project) -> str:
     return HISTORY_COMMENT.format(root=project.root, host=socket.gethostname())
 
 
-def _create(server: ScratchServer, template: str | None) -> str:
+def copy_of(server: ScratchServer, template: str | None) -> str:
+    """Create a database as a copy of a history, or an empty one where that is in use; return its name."""
     if template is not None:
         try:
             return server.create(template=template)
@@ -204,7 +208,8 @@ def _create(server: ScratchServer, template: str | None) -> str:
     return server.create()
 
 
-def _publish(server: ScratchServer, unfinished: str, name: str, project: Project) -> None:
+def publish(server: ScratchServer, unfinished: str, name: str, project: Project) -> None:
+    """Give a database that is complete the name under which it is kept for the project."""
     comment = literal(_comment(project))
     try:
         # A revision may have opened a connection of its own and left it open.
@@ -220,30 +225,50 @@ def _publish(server: ScratchServer, unfinished: str, name: str, project: Project
 
 
 def _run_revisions(server: ScratchServer, database: str, config: Config, revisions: Sequence[str]) -> None:
-    """Run `alembic upgrade` on a database of the scratch server, quietly, while another command is running."""
+    """Run `alembic upgrade` on a database of the scratch server."""
 
-    def work(connection: Connection) -> None:
+    def work(_connection: Connection) -> None:
+        for revision in revisions:
+            command.upgrade(config, revision)
+
+    try:
+        on_throwaway(server, database, config, work, application="handrail history")
+    except CommandError as error:
+        raise MigrationError(
+            f"the revisions cannot be run on the throwaway server at {describe(server.url)}, so there is nothing to "
+            f"compare the models with. {error} If this revision needs what that server does not have (an extension, a "
+            'role, another version of PostgreSQL), name one that has it: scratch_url = "postgresql://…" in '
+            "[tool.handrail]."
+        ) from error
+
+
+def on_throwaway(
+    server: ScratchServer, database: str, config: Config, work: Callable[[Connection], T], *, application: str
+) -> T:
+    """Return what `work` returns, which may run Alembic's commands: quietly, on this database, inside of another one.
+
+    Args:
+        server: The scratch server.
+        database: The name of a database on it that is of no value.
+        config: Alembic's; the commands in `work` must be given the same object.
+        work: Gets the connection on which the commands run.
+        application: See `with_connection`.
+    """
+
+    def quietly(connection: Connection) -> T:
         config.attributes |= {"connection": connection, THROWAWAY: True}
         try:
             with _quiet("alembic.runtime.migration"):
-                for revision in revisions:
-                    command.upgrade(config, revision)
+                return work(connection)
         finally:
             del config.attributes["connection"], config.attributes[THROWAWAY]
 
-    url = server.url.set(database=database)
     outer = context._proxy  # type: ignore[attr-defined]  # noqa: SLF001
     configured = os.environ.get("DATABASE_URL")
     # A revision that opens a connection of its own must not reach the configured database.
     os.environ["DATABASE_URL"] = server.url_of(database)
     try:
-        with_connection(url, work, application="handrail history")
-    except CommandError as error:
-        raise MigrationError(
-            f"the revisions cannot be run on the throwaway server at {describe(url)}, so there is nothing to compare "
-            f"the models with. {error} If this revision needs what that server does not have (an extension, a role, "
-            'another version of PostgreSQL), name one that has it: scratch_url = "postgresql://…" in [tool.handrail].'
-        ) from error
+        return with_connection(server.url.set(database=database), quietly, application=application)
     finally:
         os.environ.pop("DATABASE_URL", None)
         if configured is not None:

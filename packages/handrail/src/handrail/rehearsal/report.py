@@ -1,0 +1,142 @@
+"""A rehearsal for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handrail.effects import LockMode, Loss, Relation
+from handrail.measure import Measured
+from handrail.rehearsal.outcome import Rehearsal, Run
+
+STATEMENT_LENGTH = 100  # characters of a statement that a line shows
+
+
+def as_text(rehearsals: Sequence[Rehearsal], root: Path) -> str:
+    """Return a report for people: what was measured, statement by statement, and what it amounts to."""
+    return "\n\n".join("\n".join(_lines(rehearsal, root)) for rehearsal in rehearsals)
+
+
+def _lines(rehearsal: Rehearsal, root: Path) -> Iterator[str]:
+    title = click.style(f"{rehearsal.revision} {rehearsal.title}", bold=True)
+    yield f"{title}  ({_shown(rehearsal.path, root)}; {rehearsal.rows} rows)"
+    for run in rehearsal.runs:
+        yield f"  {run.way:<9} {run.seconds:.3f} s" + (f"  {click.style('FAILED', fg='red')}" if run.failure else "")
+        if run.failure:
+            yield f"            {run.failure}"
+        # What the second upgrade does is what the first one did.
+        for measured in run.statements if run is not _second(rehearsal) else ():
+            # What only looks around, as inspect() does, is no news.
+            if not measured.statement.lstrip().upper().startswith("SELECT") or any(_facts(measured)):
+                yield from _of_statement(measured)
+    yield from _summary("Lost going up", [_loss(loss) for loss in rehearsal.lost])
+    yield from _summary("Not brought back by the downgrade", rehearsal.not_restored)
+    yield from _summary("Different after the second upgrade", rehearsal.differs)
+    for problem in rehearsal.problems:
+        yield click.style(f"  Rows: {problem}", fg="yellow")
+    if rehearsal.clean:
+        yield click.style("  Nothing is lost, and the downgrade brings everything back.", fg="green")
+
+
+def _second(rehearsal: Rehearsal) -> Run | None:
+    return rehearsal.runs[2] if len(rehearsal.runs) > 2 else None
+
+
+def _of_statement(measured: Measured) -> Iterator[str]:
+    line = f"line {measured.place.line}" if measured.place else ""
+    statement = " ".join(measured.statement.split())
+    if len(statement) > STATEMENT_LENGTH:
+        statement = statement[:STATEMENT_LENGTH] + " …"
+    yield f"    {line:<9} {measured.seconds:.3f} s  {statement}"
+    yield from (f"        {fact}" for fact in _facts(measured))
+
+
+def _facts(measured: Measured) -> Iterator[str]:
+    effect = measured.effect
+    for words, modes in _waiting(effect.locks).items():
+        yield f"{words} of {', '.join(modes)} wait" + (" until COMMIT" if not measured.commits else " meanwhile")
+    scans = sorted(effect.scans - effect.rewrites)
+    if scans:
+        yield f"reads every row of {', '.join(map(str, scans))}" + _under(scans, measured)
+    if effect.rewrites:
+        yield f"writes anew {', '.join(map(str, sorted(effect.rewrites)))}"
+    if effect.losses:
+        yield click.style(f"loses {', '.join(map(_loss, effect.losses))}", fg="red")
+    yield from (f"unknown: {reason}" for reason in effect.unknown)
+
+
+def _waiting(locks: dict[Relation, LockMode]) -> dict[str, list[str]]:
+    """Return who waits for which relations."""
+    found: dict[str, list[str]] = {}
+    for name, mode in sorted(locks.items()):
+        if mode.blocks_writes:
+            found.setdefault(mode.who_waits, []).append(str(name))
+    return found
+
+
+def _under(scans: Sequence[Relation], measured: Measured) -> str:
+    modes = [measured.held[name] for name in scans if name in measured.held and measured.held[name].blocks_writes]
+    return f", while {max(modes).who_waits} wait" if modes else ""
+
+
+def _loss(loss: Loss) -> str:
+    return f"{loss.what} {loss}"
+
+
+def _summary(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield click.style(f"  {title}:", fg="red")
+        yield from (f"    {line}" for line in lines)
+
+
+def _shown(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def as_json(rehearsals: Sequence[Rehearsal], root: Path) -> str:
+    """Return the same for machines."""
+    return json.dumps([_entry(rehearsal, root) for rehearsal in rehearsals], indent=2, ensure_ascii=False)
+
+
+def _entry(rehearsal: Rehearsal, root: Path) -> dict[str, Any]:
+    return {
+        "revision": rehearsal.revision,
+        "title": rehearsal.title,
+        "file": str(_shown(rehearsal.path, root)),
+        "rows": rehearsal.rows,
+        "clean": rehearsal.clean,
+        "lost": [_loss(loss) for loss in rehearsal.lost],
+        "not_restored": rehearsal.not_restored,
+        "differs": rehearsal.differs,
+        "problems": rehearsal.problems,
+        "runs": [
+            {
+                "way": run.way,
+                "seconds": round(run.seconds, 6),
+                "failure": run.failure,
+                "statements": [_statement(measured) for measured in run.statements],
+            }
+            for run in rehearsal.runs
+        ],
+    }
+
+
+def _statement(measured: Measured) -> dict[str, Any]:
+    effect = measured.effect
+    return {
+        "line": measured.place.line if measured.place else None,
+        "statement": measured.statement,
+        "seconds": round(measured.seconds, 6),
+        "locks": {str(name): str(mode) for name, mode in effect.locks.items()},
+        "held": {str(name): str(mode) for name, mode in measured.held.items()},
+        "scans": sorted(map(str, effect.scans)),
+        "rewrites": sorted(map(str, effect.rewrites)),
+        "losses": [_loss(loss) for loss in effect.losses],
+        "breaks": [{"what": b.broken, "table": str(b.table), "column": b.column} for b in effect.breaks],
+        "created": sorted(map(str, effect.created)),
+        "unknown": effect.unknown,
+    }
