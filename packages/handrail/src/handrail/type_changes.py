@@ -13,6 +13,19 @@ TYPE = re.compile(r"(?P<name>[^()\[\]]+?)(?:\((?P<modifiers>[\d, -]+)\))?(?P<res
 TEXTS = ("text", "character varying")
 INTEGERS = ("smallint", "integer", "bigint")
 TIMES = ("timestamp", "time")
+# Every value has exactly one that stands for it.
+HARMLESS = {
+    ("real", "double precision"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
+    ("smallint", "double precision"),
+    ("integer", "double precision"),
+    ("cidr", "inet"),
+    ("date", "timestamp without time zone"),
+    ("date", "timestamp with time zone"),
+    ("timestamp without time zone", "timestamp with time zone"),
+    ("timestamp with time zone", "timestamp without time zone"),
+}
 
 
 def parsed(type_: str) -> tuple[str, list[int], str]:
@@ -48,14 +61,19 @@ def narrows(before: str, after: str) -> bool:
     (old, old_modifiers, old_array), (new, new_modifiers, new_array) = parsed(before), parsed(after)
     if old_array == new_array == "" and old in INTEGERS and new in INTEGERS:
         return INTEGERS.index(new) < INTEGERS.index(old)
-    if new == "text" and not new_array:
+    if new in TEXTS and not new_modifiers and not new_array:
         return False  # everything has a text
     if old in INTEGERS and new == "numeric":
         return bool(new_modifiers)
-    if (old, new) in {("real", "double precision"), ("json", "jsonb"), ("date", "timestamp without time zone")}:
+    if (old, new) in HARMLESS:
         return False
+    if old == new == "numeric" and new_modifiers and old_modifiers:
+        (old_digits, old_scale), (new_digits, new_scale) = ((*m, 0)[:2] for m in (old_modifiers, new_modifiers))
+        return new_scale < old_scale or new_digits - new_scale < old_digits - old_scale
     if old == new and old_array == new_array:
-        return not _widened(old_modifiers, new_modifiers) or old_modifiers[1:] != new_modifiers[1:]
+        return not _widened(old_modifiers, new_modifiers)
+    if old_array and old_array == new_array:
+        return narrows(before.removesuffix(old_array), after.removesuffix(new_array))
     return rewrites(before, after)
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from alembic.operations.ops import AddColumnOp, AlterColumnOp, DropColumnOp
 
+from handrail.casts import is_conversion, using
 from handrail.catalog.ddl.columns import definition, value
 from handrail.catalog.ddl.partitions import parent_column
 from handrail.connection import literal
-from handrail.operations.casts import is_conversion, using
 from handrail.operations.comments import new_comment
 from handrail.operations.expressions import default_value, without_parentheses
 from handrail.operations.identifiers import ident, table_of

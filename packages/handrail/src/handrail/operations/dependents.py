@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from handrail.casts import is_conversion, unmeasured
 from handrail.catalog.objects import Attributes, Kind, Name
-from handrail.operations.casts import is_conversion, unmeasured
 from handrail.operations.code import CODE, ON_TABLES, VIEWS, text_of
 from handrail.operations.identifiers import mentions, mentions_relation
 from handrail.operations.ordering import referred_table
