@@ -1,0 +1,29 @@
+"""The goal list: everything that is known to go wrong is found, or there is a reason why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from handrail.judge import judge
+from handrail.predict import State
+from handrail.rules import RULES
+from handrail.sizes import Sizes
+from handrail.statements import read_sql
+from rules.goal_list import ELSEWHERE, GOALS, Goal
+
+
+def test_no_row_is_missing() -> None:
+    assert sorted({goal.row for goal in GOALS} | ELSEWHERE.keys()) == list(range(1, 98))
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=lambda goal: f"{goal.row}: {goal.sql[:100]}")
+def test_a_row(goal: Goal, state: State, sizes: Sizes) -> None:
+    findings = judge(read_sql(goal.sql, one_transaction=True), state, sizes, "revision.py")
+
+    assert {finding.rule for finding in findings} == goal.rules, goal.reason
+    if goal.reason:
+        assert not [finding for finding in findings if finding.counts]
+
+
+def test_every_rule_has_a_row() -> None:
+    assert RULES.keys() == {rule for goal in GOALS for rule in goal.rules}

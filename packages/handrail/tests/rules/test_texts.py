@@ -1,0 +1,56 @@
+"""The code in findings can be copied, whatever the names are."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from handrail.judge import judge
+from handrail.predict import State
+from handrail.sizes import Sizes
+from handrail.statements import read_sql
+
+
+def code(sql: str) -> str:
+    """Return what to write instead of a statement, as Python with string literals put together."""
+    (finding,) = (f for f in judge(read_sql(sql), State(), Sizes(), "file.sql") if f.counts)
+    return ast.unparse(ast.parse(finding.instead.partition("\n")[2]))
+
+
+@pytest.mark.parametrize(
+    ("sql", "written"),
+    [
+        (
+            'ALTER TABLE "Order Items" ADD COLUMN "order" uuid DEFAULT gen_random_uuid()',
+            """op.execute('ALTER TABLE public."Order Items" ADD COLUMN "order" uuid')""",
+        ),
+        (
+            'ALTER TABLE "Order Items" ADD COLUMN "order" uuid DEFAULT gen_random_uuid()',
+            """op.alter_column('Order Items', 'order', server_default=sa.text('gen_random_uuid()'))""",
+        ),
+        (
+            """UPDATE t SET "Who" = 'a' WHERE "Who" IS NULL""",
+            """'UPDATE public.t SET "Who" = \\'a\\' WHERE ctid = ANY (ARRAY(SELECT ctid FROM public.t """
+            """WHERE "Who" IS NULL LIMIT 5000))'""",
+        ),
+        (
+            """ALTER TABLE t ADD CONSTRAINT c CHECK (a ~ '"')""",
+            """op.create_check_constraint('c', 't', 'a ~ \\'"\\'', postgresql_not_valid=True)""",
+        ),
+        (
+            "CREATE UNIQUE INDEX ON t USING hash ((a || b), lower(c), d) INCLUDE (e) WHERE f > 0",
+            "op.create_index('ix_t_d', 't', [sa.text('(a || b)'), sa.text('lower(c)'), 'd'], unique=True, "
+            "postgresql_using='hash', postgresql_include=['e'], postgresql_where=sa.text('(f > 0)'), "
+            "postgresql_concurrently=True)",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN u int DEFAULT 1 REFERENCES store.users (key)",
+            "op.create_foreign_key('t_u_fkey', 't', 'users', ['u'], ['key'], referent_schema='store', "
+            "postgresql_not_valid=True)",
+        ),
+        ("REINDEX INDEX shop.ix", "op.execute('REINDEX (CONCURRENTLY) INDEX shop.ix')"),
+    ],
+)
+def test_names_and_texts_are_quoted(sql: str, written: str) -> None:
+    assert written in code(sql)
