@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [api|autogenerate|chain|commands|drift|faults|start]`; `--help` tells more."""
+"""The one command: `python -m bench [NAME]`, of all or one of them; `--help` names them."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 
 from handrail.errors import HandrailError
 
-from bench import api, autogenerate, chain, commands, drift, report, start
+from bench import api, autogenerate, chain, commands, drift, rehearse, report, review, start
 from bench.faults import run_faults
 from bench.measure import BenchError
 
@@ -37,7 +37,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=["all", "api", "autogenerate", "chain", "commands", "drift", "faults", "start"],
+        choices=["all", "api", "autogenerate", "chain", "commands", "drift", "faults", "rehearse", "review", "start"],
         default="all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and no project with 1,000 models")
@@ -67,6 +67,15 @@ def print_results(options: argparse.Namespace) -> None:
         scenarios = autogenerate.measure_autogenerate(tuple(models), rounds, quick=options.quick)
         texts.append(report.autogenerate_table(scenarios))
         values["autogenerate"] = report.autogenerate_json(scenarios)
+    if options.benchmark in ("all", "review"):
+        reviews = review.measure_review(options.rounds or (review.QUICK_ROUNDS if options.quick else review.ROUNDS))
+        texts.append(report.review_table(reviews))
+        values["review"] = report.review_json(reviews)
+    if options.benchmark in ("all", "rehearse"):
+        rounds = options.rounds or (rehearse.QUICK_ROUNDS if options.quick else rehearse.ROUNDS)
+        rehearsals = rehearse.measure_rehearsals(tuple(options.models or rehearse.SIZES), rounds)
+        texts.append(report.rehearse_table(rehearsals))
+        values["rehearse"] = report.rehearse_json(rehearsals)
     if options.benchmark in ("all", "drift"):
         tables = options.models or (drift.QUICK_SIZES if options.quick else drift.SIZES)
         rounds = options.rounds or (drift.QUICK_ROUNDS if options.quick else drift.ROUNDS)

@@ -60,11 +60,11 @@ class Command:
         )
 
 
-def run(command: Command) -> tuple[Cost, str]:
+def run(command: Command, codes: Sequence[int] = (0,)) -> tuple[Cost, str]:
     """Run a command to its end; return its cost and what it printed on both streams.
 
     Raises:
-        BenchError: Its exit code is not 0.
+        BenchError: Its exit code is none of these.
     """
     with TemporaryFile() as output:
         began = time.perf_counter()
@@ -73,7 +73,7 @@ def run(command: Command) -> tuple[Cost, str]:
             cpu = _wait(process)
         wall = time.perf_counter() - began
         printed = _text(output)
-    if process.returncode:
+    if process.returncode not in codes:
         raise BenchError(f"{' '.join(command.argv)} ended with {process.returncode}:\n{printed}")
     return Cost(cpu, wall), printed
 

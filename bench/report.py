@@ -9,8 +9,12 @@ from statistics import median
 from bench.api import Load, Served
 from bench.autogenerate import STOCK, Scenario
 from bench.commands import Comparison
-from bench.drift import GOAL, GOAL_SECONDS, Found
+from bench.drift import GOAL as DRIFT_GOAL
+from bench.drift import GOAL_SECONDS as DRIFT_SECONDS
+from bench.drift import Found
 from bench.measure import Cost
+from bench.rehearse import GOAL_SECONDS, ROWS, Rehearsed
+from bench.review import Reviewing
 from bench.start import Start
 
 DISTRIBUTIONS = ("alembic", "sqlalchemy", "asyncpg", "fastapi", "uvicorn")
@@ -127,8 +131,8 @@ def drift_table(edited: Sequence[Found]) -> str:
         ):
             cost, ours = milliseconds(costs), costs is found.ours
             ratio = "" if ours else f"{found.ratio(costs):.1f}"
-            goal = f">= {GOAL}" if costs is found.alembic else ""
-            limit = f"<= {GOAL_SECONDS * 1000:.0f}" if ours else ""
+            goal = f">= {DRIFT_GOAL}" if costs is found.alembic else ""
+            limit = f"<= {DRIFT_SECONDS * 1000:.0f}" if ours else ""
             rows.append(
                 (f"{found.tables:,}", name, f"{cost['cpu_ms']:.0f}", ratio, goal, f"{cost['wall_ms']:.0f}", limit)
             )
@@ -153,6 +157,41 @@ def drift_json(edited: Sequence[Found]) -> list[dict[str, object]]:
     ]
 
 
+def rehearse_table(rehearsals: Sequence[Rehearsed]) -> str:
+    """Return what the first rehearsal took, and then the median of the others."""
+    rows = [
+        (
+            f"{rehearsed.tables:,}",
+            f"{rehearsed.first.wall * 1000:.0f}",
+            f"{cost['wall_ms']:.0f}",
+            f"{cost['cpu_ms']:.0f}",
+            f"<= {GOAL_SECONDS * 1000:.0f}" if rehearsed.tables <= 100 else "",
+        )
+        for rehearsed in rehearsals
+        for cost in [milliseconds(rehearsed.costs)]
+    ]
+    return "\n".join(
+        [
+            aligned([("models, rehearse", "first", "wall", "CPU", "goal"), *rows]),
+            "",
+            f"{ROWS:,} rows in each table; medians of {len(rehearsals[0].costs)} rounds, in milliseconds. The first",
+            "builds the history. CPU is that of the command; PostgreSQL's is not in it.",
+        ]
+    )
+
+
+def rehearse_json(rehearsals: Sequence[Rehearsed]) -> list[dict[str, object]]:
+    return [
+        {
+            "tables": rehearsed.tables,
+            "rows": ROWS,
+            "first_ms": round(rehearsed.first.wall * 1000, 1),
+            **milliseconds(rehearsed.costs),
+        }
+        for rehearsed in rehearsals
+    ]
+
+
 def start_table(starts: Sequence[Start]) -> str:
     """Return medians in milliseconds, with each wall time divided by the first one's, importing the application."""
     base = milliseconds(starts[0].costs)["wall_ms"]
@@ -173,6 +212,29 @@ def start_table(starts: Sequence[Start]) -> str:
 
 def start_json(starts: Sequence[Start]) -> list[dict[str, object]]:
     return [{"start": start.name, **milliseconds(start.costs)} for start in starts]
+
+
+def review_table(reviews: Sequence[Reviewing]) -> str:
+    """Return medians in milliseconds, with the goals."""
+    rows = [
+        (
+            review.name,
+            *(f"{milliseconds(review.costs)[name]:.0f}" for name in ("cpu_ms", "wall_ms")),
+            "" if review.goal is None else f"<= {review.goal * 1000:.0f}",
+        )
+        for review in reviews
+    ]
+    return "\n".join(
+        [
+            aligned([("review", "CPU", "wall", "goal (CPU)"), *rows]),
+            "",
+            f"Medians of {len(reviews[0].costs)} rounds, in milliseconds; CPU is a process's user + system time.",
+        ]
+    )
+
+
+def review_json(reviews: Sequence[Reviewing]) -> list[dict[str, object]]:
+    return [{"review": review.name, "goal": review.goal, **milliseconds(review.costs)} for review in reviews]
 
 
 def api_table(servers: Sequence[Served]) -> str:

@@ -9,14 +9,17 @@ And the mark, with which `revision --autogenerate` tells that a revision destroy
 
 from __future__ import annotations
 
+import difflib
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-# What a note can allow, and what happens.
-RULES = {
+from handrail.hint import rule_names
+
+# What autogenerate marks, and what happens.
+MARKED = {
     "drops-table": "drops the table {object} with all its rows",
     "drops-column": "drops the column {object} with all its values",
     "narrows-type": "gives {object} a type that some of its values may not fit",
@@ -77,6 +80,8 @@ Line = AllowNote | Mark | NoteProblem
 def lines(source: str) -> list[Line]:
     """Return the notes and marks of a revision's source, in their order; nothing inside of strings is one."""
     found: list[Line] = []
+    if "handrail" not in source:
+        return found
     for number, comment in _comments(source):
         said = PREFIX.match(comment)
         if said:
@@ -91,14 +96,16 @@ def _line(text: str, number: int, before: Sequence[Line]) -> Line:
     note = NOTE.fullmatch(text)
     if note is None:
         incomplete = WITHOUT_REASON.fullmatch(text)
-        if incomplete and incomplete["rule"] in RULES:
+        if incomplete and incomplete["rule"] in rule_names():
             wanted = f"# handrail: allow {incomplete['rule']} {incomplete['object']} — <reason>"
             return NoteProblem(f"the note gives no reason; write: {wanted}", number)
         return NoteProblem("this is no note; it must be: # handrail: allow <rule> <object> — <reason>", number)
     if note["reason"].startswith("<"):
         return NoteProblem("the reason is still the placeholder; write the real one in its place", number)
-    if note["rule"] not in RULES:
-        return NoteProblem(f"there is no rule {note['rule']}; there are {', '.join(RULES)}", number)
+    if note["rule"] not in rule_names():
+        similar = difflib.get_close_matches(note["rule"], sorted(rule_names()), 3, 0.4)
+        meant = f"; perhaps {' or '.join(similar)}" if similar else ""
+        return NoteProblem(f"there is no rule {note['rule']}{meant}. All of them: handrail explain", number)
     same = (earlier for earlier in before if isinstance(earlier, AllowNote))
     if any((earlier.rule, earlier.object) == (note["rule"], note["object"]) for earlier in same):
         return NoteProblem(f"{note['rule']} {note['object']} is allowed twice; take one of the notes out", number)
@@ -108,22 +115,32 @@ def _line(text: str, number: int, before: Sequence[Line]) -> Line:
 def unallowed(source: str) -> list[Mark]:
     """Return what a revision destroys without a note that allows it."""
     found = lines(source)
-    allowed = {(line.rule, line.object) for line in found if isinstance(line, AllowNote)}
-    return [line for line in found if isinstance(line, Mark) and (line.rule, line.object) not in allowed]
+    allowed = {(line.rule, bare(line.object)) for line in found if isinstance(line, AllowNote)}
+    return [line for line in found if isinstance(line, Mark) and (line.rule, bare(line.object)) not in allowed]
 
 
-def problems(source: str) -> list[NoteProblem]:
-    """Return the notes that are none, and those that allow what the revision does not do."""
+def problems(source: str, known: Collection[tuple[str, str]] = ()) -> list[NoteProblem]:
+    """Return the notes that are none, and those that allow what the revision does not do.
+
+    Args:
+        source: Of the revision.
+        known: Rule and object of what it does, as far as that was found, beside what is marked.
+    """
     found = lines(source)
-    marks = {(line.rule, line.object) for line in found if isinstance(line, Mark)}
+    there = {(line.rule, bare(line.object)) for line in found if isinstance(line, Mark)} | set(known)
     idle = [
         NoteProblem(
             f"the revision has no {line.rule} {line.object} that this could allow; correct it or take it out", line.line
         )
         for line in found
-        if isinstance(line, AllowNote) and (line.rule, line.object) not in marks
+        if isinstance(line, AllowNote) and (line.rule, bare(line.object)) not in there
     ]
     return [line for line in found if isinstance(line, NoteProblem)] + idle
+
+
+def bare(name: str) -> str:
+    """Return an object's name without the default schema, which a note may leave out."""
+    return name.removeprefix("public.")
 
 
 def _comments(source: str) -> Iterator[tuple[int, str]]:

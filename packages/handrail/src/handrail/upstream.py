@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
+from handrail.errors import HeadsError
+
 # The branches that others start from. A branch of one's own may be pushed and still be rewritten.
 SHARED = re.compile(r"[^/]+/(main|master|trunk|develop|HEAD)")
 LOCAL = ("main", "master")
@@ -30,6 +32,22 @@ def shared_branches(root: Path) -> Collection[str]:
     current = (_git(root, "branch", "--show-current") or "").strip()
     known = (_git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads") or "").split()
     return [name for name in LOCAL if name in known and name != current]
+
+
+def changed_since(root: Path, reference: str) -> set[Path]:
+    """Return the files that were added or changed since a commit or branch, committed or not.
+
+    Raises:
+        HeadsError: git does not know it, or this is no working copy.
+    """
+    known = _git(root, "diff", "--name-only", "--diff-filter=d", "-z", "--merge-base", reference, "--")
+    if known is None:
+        raise HeadsError(
+            f"git knows no {reference!r} here, or this is no working copy. What there is: git branch --all"
+        )
+    top = Path((_git(root, "rev-parse", "--show-toplevel") or str(root)).strip())
+    fresh = _git(top, "ls-files", "--others", "--exclude-standard", "-z") or ""
+    return {(top / name).resolve() for name in (known + fresh).split("\0") if name}
 
 
 def _git(root: Path, *arguments: str) -> str | None:

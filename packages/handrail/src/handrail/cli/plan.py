@@ -1,0 +1,36 @@
+"""`handrail plan`: what the next upgrade of this database will do."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from handrail.config import load_project
+
+REFUSED = 1
+SHAPES = ["text", "json", "markdown"]
+
+
+@click.command()
+@click.argument("revision", default="heads")
+@click.option("--format", "shape", type=click.Choice(SHAPES), default="text", help="For people or machines.")
+def plan(revision: str, shape: str) -> None:
+    """Show what `alembic upgrade` would do to this database: statements, locks, sizes, time, and the way back.
+
+    Nothing is changed. The exit code is 1 when the upgrade would be refused, and 0 otherwise.
+    """
+    from handrail.configuration import alembic_config, database_of, load_scripts
+    from handrail.connection import with_connection
+    from handrail.pending import pending, shown
+    from handrail.report import FORMATS
+
+    project = load_project()
+    config = alembic_config(project)
+    directory = load_scripts(config)
+    url = database_of(project, config)
+    reviews = with_connection(
+        url, lambda opened: pending(opened, project, config, directory, revision), application="handrail plan"
+    )
+    click.echo(shown(reviews) if shape == "text" else FORMATS[shape](reviews))
+    sys.exit(REFUSED if any(finding.counts for review in reviews for finding in review.findings) else 0)
