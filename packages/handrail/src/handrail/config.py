@@ -29,6 +29,7 @@ KEYS = {
     "version_table": str,
     "version_table_schema": str,
     "expect_role": str,
+    "start_after": str,
     "ignored": dict,
     "plain": dict,
     "drift": dict,
@@ -73,6 +74,7 @@ class Project:
         version_table: Name of Alembic's version table.
         version_table_schema: Its schema; None means the schema of the metadata.
         expect_role: The role that must migrate, so that it owns everything; None means any.
+        start_after: The last revision of an adopted project's past, which is not reviewed; None means all are.
         ignored: Patterns of tables (`audit.*`) that revisions create and no model has, each with the reason.
         plain: Safe forms that are switched off, each with the reason.
         tolerated: What may differ from what the migrations left behind, each with the reason.
@@ -90,6 +92,7 @@ class Project:
     version_table: str = "alembic_version"
     version_table_schema: str | None = None
     expect_role: str | None = None
+    start_after: str | None = None
     ignored: Mapping[str, str] = field(default_factory=dict)
     plain: Mapping[str, str] = field(default_factory=dict)
     tolerated: tuple[Tolerated, ...] = ()
@@ -127,6 +130,7 @@ def load_project(start: Path | None = None) -> Project:
         version_table=table.get("version_table", "alembic_version"),
         version_table_schema=table.get("version_table_schema"),
         expect_role=table.get("expect_role"),
+        start_after=table.get("start_after"),
         ignored=table.get("ignored", {}),
         plain=table.get("plain", {}),
         tolerated=tolerated(table.get("drift", {}), root / "pyproject.toml"),

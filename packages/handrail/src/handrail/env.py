@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic import context
 from alembic.runtime.plugins import _all_plugins
+from click import unstyle
 from sqlalchemy import Connection
 from sqlalchemy.schema import CreateSchema
 
@@ -25,10 +26,13 @@ from handrail.discovery import import_models, load_metadata, without_garbage_col
 from handrail.drift.mention import mention_drift, warn_of_lie
 from handrail.errors import ConfigurationError, MigrationError
 from handrail.failures import located_errors, shown_as_alembic_errors
-from handrail.gate import refuse_unallowed
+from handrail.gate import pass_gate
 from handrail.history import THROWAWAY, history_catalog, history_database, history_server
 from handrail.ownership import Ownership, create_schema
 from handrail.renames.terminal import ask_on_terminal
+from handrail.report.text import described
+from handrail.review import Reviewer
+from handrail.scripts import read_scripts
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged
 from handrail.upgrade.migrate import Upgrade
@@ -83,8 +87,28 @@ def run_offline(project: Project) -> None:
     if schema and command_options().get("starting_rev") in (None, "base"):
         context.execute(CreateSchema(schema, if_not_exists=True))
     context.get_context().opts["handrail_schemas"] = {schema}
+    comment_findings(project)
     with context.begin_transaction():
         context.run_migrations()
+
+
+def comment_findings(project: Project) -> None:
+    """Begin the SQL with what is to be known about it, as comments: whoever runs it by hand has passed no gate."""
+    migration = context.get_context()
+    start = command_options().get("starting_rev")
+    plan = migration.opts.get("fn")
+    if command_name() != "upgrade" or plan is None:
+        return
+    steps = plan(() if start in (None, "base") else (start,), migration)
+    wanted = {Path(step.revision.path) for step in steps}
+    reviewer = Reviewer(context.config, context.script, project.root)
+    scripts = read_scripts(script_folders())
+    chosen = [script for script in scripts if script.path in wanted]
+    for reviewed in reviewer.reviews(scripts, chosen, together=True):
+        for finding in reviewed.findings:
+            if finding.counts:
+                lines = unstyle(described(finding)).splitlines()
+                migration.impl.static_output("\n".join(f"-- {line}".rstrip() for line in lines))
 
 
 def run_online(project: Project, config: Config) -> None:
@@ -250,7 +274,7 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         return
     if in_callers_transaction:
         # The caller answers for turns, locks and the end of the transaction; what destroys data is still refused.
-        pass_gate(migration, project)
+        review_pending(migration, connection, project)
         run_migrations()
         return
     Upgrade(
@@ -270,12 +294,12 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         warn_of_lie(project, context.config, context.script, url)
 
 
-def pass_gate(migration: MigrationContext, project: Project) -> None:
-    """Refuse to run what destroys data and has no note that allows it; a database from its beginning has none."""
+def review_pending(migration: MigrationContext, connection: Connection, project: Project) -> None:
+    """Refuse to run what is dangerous and has no note that allows it; a database from its beginning loses nothing."""
     heads = migration.get_current_heads()
     if heads and command_name() == "upgrade":
-        steps = migration.opts["fn"](heads, migration)
-        refuse_unallowed((Path(step.revision.path) for step in steps), project.root)
+        paths = [Path(step.revision.path) for step in migration.opts["fn"](heads, migration)]
+        pass_gate(paths, connection, project, context.config, context.script)
 
 
 def wait_seconds(usual: float = WAIT_SECONDS) -> float:

@@ -19,7 +19,8 @@
     ├── StatementTimeoutError    18   the server stopped a statement that took too long
     ├── PoolerError              19   a connection pooler hands our session to others
     ├── InvalidIndexError        20   everything is applied, but an index is INVALID: no query uses it
-    └── DriftError               21   the database was changed by hand where it matters
+    ├── DriftError               21   the database was changed by hand where it matters
+    └── RefusedError             22   a pending revision is dangerous here and does not say that it may be
 
 The number is the exit code of `handrail …` and of `alembic …`; 2 is a wrong command line. What Alembic itself refuses
 ends with 255, as always.
@@ -147,3 +148,9 @@ class DriftError(HandrailError):
     """The database is not as its revisions left it, and going on would build on that."""
 
     exit_code = 21
+
+
+class RefusedError(HandrailError):
+    """The gate has found something in the pending revisions; nothing was run."""
+
+    exit_code = 22

@@ -1,35 +1,110 @@
-"""The gate before an upgrade: what destroys data is only run when the revision says why it may."""
+"""The gate before an upgrade: what is dangerous here is only run when its revision says why it may."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from handrail.errors import MigrationError
-from handrail.notes import RULES, problems, unallowed
+from click import unstyle
+
+from handrail.catalog import read_catalog
+from handrail.connection import quoted
+from handrail.errors import RefusedError
+from handrail.findings import Finding, Severity
+from handrail.hint import hint
+from handrail.notes import MARKED, Mark, bare, unallowed
+from handrail.predict import State
+from handrail.report.text import described
+from handrail.review import Reviewer
+from handrail.scripts import ancestors, read_script, read_scripts
+from handrail.sizes import Sizes
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
+    from handrail.config import Project
 
 
-def refuse_unallowed(paths: Iterable[Path], root: Path) -> None:
-    """Refuse to run these revisions when one destroys something without a note.
+def pass_gate(
+    paths: Sequence[Path], connection: Connection, project: Project, config: Config, directory: ScriptDirectory
+) -> None:
+    """Review the revisions that are about to run, against the database that they are about to run on.
 
     Args:
-        paths: Their files.
-        root: The project's folder, to which the places in the message are relative.
+        paths: Their files, in order. What `start_after` exempts is only taken note of.
+        connection: To that database; it is only read.
+        project: Its settings.
+        config: Alembic's configuration.
+        directory: The revisions.
 
     Raises:
-        MigrationError: There is such a revision; all of them are named, each with the line to add.
+        RefusedError: One of them is dangerous and does not say that it may be; everything found is in the message.
     """
-    missing: list[str] = []
-    wrong: list[str] = []
+    if not paths:
+        return
+    sizes = Sizes.of(connection)
+    reviewer = Reviewer(config, directory, project.root, sizes, State.of(read_catalog(connection)))
+    past = exempt(project, paths)
+    found: list[Finding] = []
     for path in paths:
-        source = path.read_text(encoding="utf-8", errors="replace")
-        place = path.relative_to(root) if path.is_relative_to(root) else path
-        for mark in unallowed(source):
-            what = RULES[mark.rule].format(object=mark.object)
-            missing.append(f"  {place}:{mark.line} {what}. If that is meant, write below that line:\n      {mark.note}")
-        wrong += [f"  {place}:{problem.line} {problem.what}" for problem in problems(source)]
-    if missing or wrong:
-        raise MigrationError(
-            "nothing was run, because it cannot be undone and nobody has said that it may be done:\n"
-            + "\n".join([*missing, *wrong])
-        )
+        script = read_script(path)
+        if script is None:
+            continue
+        if script.revision in past:
+            reviewer.pass_over(script)
+            continue
+        reviewed = reviewer.review(script, thoroughly=False)
+        found += [*reviewed.findings, *_marked(path, reviewed.findings, reviewed.file)]
+    refused = [finding for finding in found if _refuses(finding, connection)]
+    if refused:
+        raise RefusedError(refusal(refused))
+    for finding in found:
+        if finding.rule == "unseen":
+            print(f"{finding.file}:{finding.line}: not reviewed before it runs: {finding.what}", file=sys.stderr)
+
+
+def refusal(findings: Sequence[Finding]) -> str:
+    """Return one report of everything that stands in the way, each with the line that lets it pass."""
+    # Alembic prints it, and plain Alembic is plain.
+    meant = "\n    Or, if it is meant, in that file:\n    "
+    parts = [f"{unstyle(described(finding))}{meant}{finding.note}" for finding in findings]
+    return "nothing was run, because of what the pending revisions would do to this database:\n\n" + "\n\n".join(parts)
+
+
+def _refuses(finding: Finding, connection: Connection) -> bool:
+    if finding.severity is not Severity.DANGER or finding.allowed is not None or not finding.certain:
+        return False
+    # An estimate of its rows may be missing or old; and on an empty table it works.
+    return finding.rule != "required-column" or _has_rows(connection, finding.object)
+
+
+def _has_rows(connection: Connection, column: str) -> bool:
+    schema, _, rest = column.partition(".")
+    table = rest.rpartition(".")[0]
+    # Not every role may look; whoever may alter a table may.
+    return bool(
+        connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {quoted(schema)}.{quoted(table)})").scalar()  # noqa: S608
+    )
+
+
+def _marked(path: Path, findings: Sequence[Finding], file: str) -> list[Finding]:
+    """Return what `revision --autogenerate` has marked as lost and was not found in another way."""
+    known = {(finding.rule, bare(finding.object)) for finding in findings}
+    marks = unallowed(path.read_text(encoding="utf-8", errors="replace"))
+    return [_lost(mark, file) for mark in marks if (mark.rule, bare(mark.object)) not in known]
+
+
+def _lost(mark: Mark, file: str) -> Finding:
+    what = f"It {MARKED[mark.rule].format(object=mark.object)}."
+    return Finding(mark.rule, Severity.DANGER, mark.object, file, mark.line, what, hint(mark.rule).why)
+
+
+def exempt(project: Project, paths: Sequence[Path]) -> set[str]:
+    """Return the revisions that are in the past of a project that was adopted: up to `start_after`."""
+    if project.start_after is None:
+        return set()
+    return ancestors(read_scripts(sorted({path.parent for path in paths})), project.start_after)

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from alembic.script import ScriptDirectory
 
 from handrail.cache import Cache
 from handrail.errors import HandrailError, MigrationError
 from handrail.failures import shown_as_alembic_errors
+from handrail.findings import Severity
 from handrail.heads import refuse_two_heads
 from handrail.lock import FileLock
+from handrail.report import as_text
+from handrail.review import Reviewer
 from handrail.schema_file import carry_over, path_of, schema_file
+from handrail.scripts import read_scripts
 from handrail.whole_file import UNFINISHED
 from handrail.workarounds import name_files_by_title, write_whole_files
 
@@ -63,6 +68,8 @@ def prepare_writing(
         changes_nothing = not context.command_args["autogenerate"] or not scripts
         if not (changes_nothing and carry_over(path_of(directory), before, directory.get_heads())):
             renew(project, config)
+        if not changes_nothing:
+            show_review(project, config, [Path(script.path) for script in scripts if script is not None])
         yield from scripts
 
     context.generate_scripts = generate_scripts  # type: ignore[method-assign]
@@ -104,6 +111,19 @@ def remove_remains(directory: ScriptDirectory) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def show_review(project: Project, config: Config, written: list[Path]) -> None:
+    """Tell what the revisions that were just written will do, as `handrail review` does."""
+    directory = ScriptDirectory.from_config(config)
+    reviewer = Reviewer(config, directory, project.root)
+    scripts = read_scripts({path.parent for path in written})
+    reviews = reviewer.reviews(scripts, [script for script in scripts if script.path in written], together=True)
+    if any(finding.severity is not Severity.NOTE for review in reviews for finding in review.findings):
+        click.echo(
+            as_text(reviews),
+            err=True,
+        )
 
 
 def renew(project: Project, config: Config) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from handrail.catalog import Catalog, Kind
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
-from handrail.gate import refuse_unallowed
+from handrail.gate import pass_gate
 from handrail.heads import described, merge_command
 from handrail.ownership import create_schema
 from handrail.upgrade.bundle import Bundle
@@ -136,9 +136,6 @@ class Upgrade:
         with self.connection.begin():
             refuse_read_only(self.connection)
             refuse_wrong_role(self.connection, self.project.expect_role)
-        if self.command == "upgrade" and self.versions:
-            paths = (Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
-            refuse_unallowed(paths, self.project.root)
         with considerate(self.connection), self.keeper() as keeper:
             if keeper is not self.connection:
                 refuse_pooler(self.connection, keeper)
@@ -148,6 +145,7 @@ class Upgrade:
                 self.read()
                 if self.versions != before:  # somebody else was here while we waited
                     steps = self.look()
+                self._review(steps)
                 self._accept(self._refuse_edited())
                 self._refuse_drift(steps)
                 self.go(held)
@@ -157,6 +155,14 @@ class Upgrade:
         if self.command == "stamp":
             return []
         return refuse_edited(self.versions, self.directory, self.entries, self.accepted, self.project.root)
+
+    def _review(self, steps: Sequence[MigrationStep]) -> None:
+        """Let what is pending through the gate; a database from its beginning has nothing to lose."""
+        if self.command == "upgrade" and self.versions:
+            assert self.migration.config is not None
+            paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
+            with self.connection.begin():
+                pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
 
     def _refuse_drift(self, steps: Sequence[MigrationStep]) -> None:
         with self.connection.begin():
