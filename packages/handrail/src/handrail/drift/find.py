@@ -15,6 +15,7 @@ from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.difference import NOT_MODELLED
 from handrail.config import JOURNAL
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
+from handrail.discovery import without_garbage_collection
 from handrail.errors import AccessDeniedError, ServerError, VersionTableError
 from handrail.history import history_catalog, history_database, history_server
 from handrail.upgrade.drift import Drift, compared, drift
@@ -83,7 +84,9 @@ def find(project: Project, config: Config, directory: ScriptDirectory, url: URL)
             journal.look(connection)
             return place, drift(connection, journal, project.version_table, project.tolerated)
 
-    place, found = with_connection(url, look, application="handrail drift")
+    # The collector would walk over both catalogs again and again, for a command that ends in a moment.
+    with without_garbage_collection():
+        place, found = with_connection(url, look, application="handrail drift")
     if found is not None:
         return place, found
     print(NO_JOURNAL, file=sys.stderr)
