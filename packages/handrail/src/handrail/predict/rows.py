@@ -68,13 +68,17 @@ def delete(node: Node, state: State, effect: Effect) -> Relation:
     return table
 
 
+# What a condition compares with: a value, today, rows of another query.
+LIMITS = (pb.A_Const, pb.ParamRef, pb.SubLink, pb.SQLValueFunction)
+
+
 def is_limited(node: Node) -> bool:
     """Whether a statement names some rows by their key, or a number of them, rather than all that are alike."""
     if is_unconditional(node):
         return False
     where = node.where_clause
     # Whose conditions only join tables, or ask for NULL and true, mean whatever is there.
-    return any(True for kind in (pb.A_Const, pb.ParamRef, pb.SubLink) for _ in nodes(where, kind))
+    return any(True for kind in LIMITS for _ in nodes(where, kind))
 
 
 def is_unconditional(node: Node) -> bool:
