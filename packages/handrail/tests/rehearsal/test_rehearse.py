@@ -202,6 +202,23 @@ def test_on_a_copy_of_a_database(shop: Shop) -> None:
     assert "is already applied" in shop.project.handrail("rehearse", "r1", "--from", shop.dsn).stderr
 
 
+def test_under_load(shop: Shop) -> None:
+    """How long others waited for each table while the revision ran."""
+    add(
+        shop,
+        sql("ALTER TABLE shop.orders ADD a int", "SELECT pg_sleep(0.5)"),
+        sql("ALTER TABLE shop.orders DROP a"),
+    )
+
+    (found,) = rehearse(shop, "--under-load", code=0)
+
+    assert [(stall["table"], stall["what"]) for stall in found["stalls"]] == [
+        ("shop.orders", "reads"),
+        ("shop.orders", "writes"),
+    ]
+    assert all(stall["seconds"] > 0.4 for stall in found["stalls"])
+
+
 def left_behind(server: ScratchServer, pid: int) -> int:
     """Return how many databases of a process there are."""
     count = "SELECT count(*) FROM pg_database WHERE starts_with(datname, :name)"

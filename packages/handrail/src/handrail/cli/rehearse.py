@@ -17,8 +17,9 @@ LOST, IMPOSSIBLE = 1, 2
 @click.option("--rows", type=click.IntRange(min=0), default=1000, help="How many rows to make up for each table.")
 @click.option("--from", "original", metavar="URL", help="Use a copy of this database instead; it is only read.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, help="Seconds after which a run is stopped.")
+@click.option("--under-load", is_flag=True, help="Let others read and write meanwhile, and tell how long they waited.")
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", help="For people or machines.")
-def rehearse(revisions: str, rows: int, original: str | None, timeout: float, shape: str) -> None:
+def rehearse(revisions: str, rows: int, original: str | None, timeout: float, under_load: bool, shape: str) -> None:
     """Run revisions up, down and up again on a throwaway database with rows in it, and tell what that did.
 
     For each statement: who would have waited, which tables are read or written as a whole, what is lost. Then what the
@@ -41,7 +42,7 @@ def rehearse(revisions: str, rows: int, original: str | None, timeout: float, sh
         directory = load_scripts(config)
         scripts = named(directory, revisions) if revisions else pending(project, config, directory)
         copied = parse_url(original) if original else None
-        found = run(Stage(project, config, directory, rows, copied, timeout), scripts)
+        found = run(Stage(project, config, directory, rows, copied, timeout, under_load), scripts)
     except HandrailError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(IMPOSSIBLE)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from handrail.effects import Loss
+from handrail.effects import Loss, Relation
 from handrail.measure import Measured
+from handrail.rehearsal.load import Stall
 
 
 class Way(StrEnum):
@@ -49,6 +50,7 @@ class Rehearsal:
         not_restored: What the downgrade does not bring back, in words.
         differs: What the second upgrade has made in another way than the first, in words.
         problems: Which tables had fewer rows than wanted or columns without values, with the reason.
+        stalls: How long others waited during the second upgrade, if it was run under load.
     """
 
     revision: str
@@ -59,12 +61,19 @@ class Rehearsal:
     not_restored: list[str] = field(default_factory=list)
     differs: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
 
     @property
     def lost(self) -> list[Loss]:
         """What is lost going up."""
         found = (loss for run in self.runs if run.way is Way.UP for m in run.statements for loss in m.effect.losses)
         return list(dict.fromkeys(found))
+
+    @property
+    def locked(self) -> list[Relation]:
+        """The tables, and whatever else, on which the upgrade took a lock that somebody can meet."""
+        up = next((run.statements for run in self.runs if run.way is Way.UP), ())
+        return sorted({name for m in up for name, mode in m.effect.locks.items() if mode.blocks_writes})
 
     @property
     def failure(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from handrail.measure import Contents, watched
 from handrail.place import place_of_error
 from handrail.rehearsal.clone import clone
 from handrail.rehearsal.filled import Filled, filled_copy
+from handrail.rehearsal.load import load_on
 from handrail.rehearsal.outcome import Rehearsal, Run, Way
 from handrail.rehearsal.restored import State, missing_values, schema_differences
 from handrail.rehearsal.rows import fill
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from handrail.config import Project
+    from handrail.effects import Relation
     from handrail.scratch import ScratchServer
 
 
@@ -51,6 +54,7 @@ class Stage:
         rows: How many rows each table is given.
         original: A database of which a copy is used instead; None for made-up rows.
         seconds: After that time a revision is stopped.
+        under_load: Whether others read and write in its tables during the second upgrade.
     """
 
     project: Project
@@ -59,6 +63,7 @@ class Stage:
     rows: int = 1000
     original: URL | None = None
     seconds: float = 60.0
+    under_load: bool = False
 
     @property
     def schema(self) -> str:
@@ -104,7 +109,7 @@ def rehearse(stage: Stage, scripts: Sequence[Script]) -> list[Rehearsal]:
             def work(connection: Connection) -> None:
                 connection.exec_driver_sql("SET jit = off")  # our own questions are long, and each is asked once
                 connection.commit()
-                _Rehearser(stage, server, connection, found, problems).rehearse_all(scripts)
+                _Rehearser(stage, server, database, connection, found, problems).rehearse_all(scripts)
 
             try:
                 on_throwaway(server, database, stage.config, work, application="handrail rehearse")
@@ -151,11 +156,13 @@ class _Rehearser:
         self,
         stage: Stage,
         server: ScratchServer,
+        database: str,
         connection: Connection,
         found: list[Rehearsal],
         problems: list[str] | None,
     ) -> None:
         self.stage, self.server, self.connection, self.found = stage, server, connection, found
+        self.url = server.url.set(database=database)
         self.problems = problems  # of the rows that are there; None when there are none yet
         self.contents: dict[int, Contents] = {}
 
@@ -207,7 +214,8 @@ class _Rehearser:
             return
         after = self._state()
         rehearsal.not_restored = [*schema_differences(before, after), *missing_values(before, after)]
-        if not self._run(rehearsal, Way.AGAIN, script.revision):
+        again = self._run_under_load if self.stage.under_load else self._run
+        if not again(rehearsal, Way.AGAIN, script.revision):
             rehearsal.differs = schema_differences(first, self._state())
 
     def _state(self) -> State:
@@ -217,25 +225,47 @@ class _Rehearser:
         """Run the revision in one direction; return why that failed, or nothing."""
         run = Run(way)
         rehearsal.runs.append(run)
-        go = command.downgrade if way is Way.DOWN else command.upgrade
         with watched(
             self.connection, folders=self.stage.folders, server=self.server.url, contents=self.contents
         ) as measured:
             try:
-                with time_limit(self.connection, self.server, self.stage.seconds):
-                    go(self.stage.config, revision)
-            except TimedOut as stopped:
-                run.failure = str(stopped)
-                raise
-            except (CommandError, HandrailError) as error:
-                run.failure = str(error)
-            except Exception as error:  # noqa: BLE001 - whatever the code of a revision raises
-                run.failure = self.stage.in_words(error)
+                self._attempt(run, revision)
             finally:
                 run.statements = [m for m in measured if m.place is not None]
                 run.seconds = sum(m.seconds for m in run.statements)
-        if self.connection.in_transaction():
-            self.connection.rollback()
         if run.failure:
             self.contents.clear()  # what was seen was rolled back
         return run.failure
+
+    def _run_under_load(self, rehearsal: Rehearsal, way: Way, revision: str) -> str:
+        """Run it while others read and write. What we ask in between would make them wait, so nothing is measured."""
+        run = Run(way)
+        rehearsal.runs.append(run)
+        touched = self._touched(rehearsal)
+        self.contents.clear()
+        with load_on(self.url, touched) as rehearsal.stalls:
+            began = time.perf_counter()
+            self._attempt(run, revision)
+            run.seconds = time.perf_counter() - began
+        return run.failure
+
+    def _touched(self, rehearsal: Rehearsal) -> list[Relation]:
+        """Return the tables that the first upgrade has locked, as far as they are there now."""
+        there = self._state().tables
+        return [name for name in rehearsal.locked if name in there]
+
+    def _attempt(self, run: Run, revision: str) -> None:
+        """Run the revision, and note why it failed."""
+        go = command.downgrade if run.way is Way.DOWN else command.upgrade
+        try:
+            with time_limit(self.connection, self.server, self.stage.seconds):
+                go(self.stage.config, revision)
+        except TimedOut as stopped:
+            run.failure = str(stopped)
+            raise
+        except (CommandError, HandrailError) as error:
+            run.failure = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever the code of a revision raises
+            run.failure = self.stage.in_words(error)
+        if self.connection.in_transaction():
+            self.connection.rollback()

@@ -36,6 +36,8 @@ def _lines(rehearsal: Rehearsal, root: Path) -> Iterator[str]:
     yield from _summary("Lost going up", [_loss(loss) for loss in rehearsal.lost])
     yield from _summary("Not brought back by the downgrade", rehearsal.not_restored)
     yield from _summary("Different after the second upgrade", rehearsal.differs)
+    for stall in rehearsal.stalls:
+        yield f"  Under load: {stall.what} of {stall.table} waited {stall.seconds:.3f} s at most"
     for problem in rehearsal.problems:
         yield click.style(f"  Rows: {problem}", fg="yellow")
     if rehearsal.clean:
@@ -113,6 +115,7 @@ def _entry(rehearsal: Rehearsal, root: Path) -> dict[str, Any]:
         "not_restored": rehearsal.not_restored,
         "differs": rehearsal.differs,
         "problems": rehearsal.problems,
+        "stalls": [{"table": str(s.table), "what": s.what, "seconds": round(s.seconds, 6)} for s in rehearsal.stalls],
         "runs": [
             {
                 "way": run.way,
