@@ -1,4 +1,4 @@
-"""The one command: `python -m bench [NAME]`, of all or one of them; `--help` names them."""
+"""The one command: `python -m bench`, or one of its parts; `--help` tells which."""
 
 import argparse
 import json

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from handrail.scratch import ScratchServer
 
 DUMP = ("--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions")
-RESTORE = ("--no-owner", "--exit-on-error", "--single-transaction")
+RESTORE = ("--no-owner",)
+# A newer pg_restore sets what an older server does not have, which is of no consequence.
+HARMLESS = "unrecognized configuration parameter"
 
 
 def clone(original: URL, server: ScratchServer) -> str:
@@ -55,11 +57,17 @@ def _through_a_pipe(original: URL, copy: URL) -> None:
     said = {name: process.communicate()[1].strip() for name, process in (("pg_restore", restore), ("pg_dump", dump))}
     # A dump that was cut off is what the other end complains about, too.
     for name, process in (("pg_dump", dump), ("pg_restore", restore)):
-        if process.returncode > 0:
+        if process.returncode > 0 and (name == "pg_dump" or _is_serious(said[name])):
             raise ServerError(
                 f"the database at {describe(original)} could not be copied to {describe(copy)}: {name} says: "
                 f"{' '.join(said[name].split())}. Without --from rows are made up instead."
             )
+
+
+def _is_serious(said: str) -> bool:
+    """Whether pg_restore, which goes on after an error, had another one than a setting that the server lacks."""
+    errors = [line for line in said.splitlines() if "error:" in line]
+    return not errors or any(HARMLESS not in line for line in errors)
 
 
 def _process(program: str, url: URL, *options: str) -> dict[str, Any]:
