@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -183,3 +186,27 @@ def test_reviewing_leaves_nothing_behind(shop: Shop) -> None:
     passes(shop)
 
     assert shop.sql("SELECT count(*) FROM shop.orders WHERE id = 7") == "1"
+
+
+def test_at_a_terminal_the_plan_is_shown_before_it_begins(shop: Shop) -> None:
+    """And nowhere else: what a deployment logs stays what Alembic says."""
+    revision(shop.project, "r2", "r1", 'op.execute("ALTER TABLE shop.orders ADD COLUMN a int")')
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            cwd=shop.project.root,
+            env=shop.project.base_environment() | shop.project.environment | {"TERM": "dumb"},
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            check=False,
+            timeout=100,
+        )
+        said = os.read(ours, 65536).decode()
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+    assert done.returncode == 0, said
+    assert said.index("ALTER TABLE shop.orders ADD COLUMN a int") < said.index("Running upgrade r1 -> r2")
+    assert "reads and writes of shop.orders, for a moment wait" in said

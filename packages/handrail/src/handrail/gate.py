@@ -17,7 +17,7 @@ from handrail.hint import hint
 from handrail.notes import MARKED, Mark, bare, unallowed
 from handrail.predict import State
 from handrail.report.text import described
-from handrail.review import Reviewer
+from handrail.review import Reviewed, Reviewer
 from handrail.scripts import ancestors, read_script, read_scripts
 from handrail.sizes import Sizes
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def pass_gate(
     paths: Sequence[Path], connection: Connection, project: Project, config: Config, directory: ScriptDirectory
-) -> None:
+) -> list[Reviewed]:
     """Review the revisions that are about to run, against the database that they are about to run on.
 
     Args:
@@ -41,14 +41,18 @@ def pass_gate(
         config: Alembic's configuration.
         directory: The revisions.
 
+    Returns:
+        What they will do.
+
     Raises:
         RefusedError: One of them is dangerous and does not say that it may be; everything found is in the message.
     """
     if not paths:
-        return
+        return []
     sizes = Sizes.of(connection)
     reviewer = Reviewer(config, directory, project.root, sizes, State.of(read_catalog(connection)))
     past = exempt(project, paths)
+    reviews: list[Reviewed] = []
     found: list[Finding] = []
     for path in paths:
         script = read_script(path)
@@ -58,6 +62,7 @@ def pass_gate(
             reviewer.pass_over(script)
             continue
         reviewed = reviewer.review(script, thoroughly=False)
+        reviews.append(reviewed)
         found += [*reviewed.findings, *_marked(path, reviewed.findings, reviewed.file)]
     refused = [finding for finding in found if _refuses(finding, connection)]
     if refused:
@@ -65,6 +70,7 @@ def pass_gate(
     for finding in found:
         if finding.rule == "unseen":
             print(f"{finding.file}:{finding.line}: not reviewed before it runs: {finding.what}", file=sys.stderr)
+    return reviews
 
 
 def refusal(findings: Sequence[Finding]) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from handrail.actions import Action, deploy_order
 from handrail.catalog import read_catalog
 from handrail.gate import exempt
 from handrail.predict import State
-from handrail.report.text import described, summary
 from handrail.review import Reviewed, Reviewer
 from handrail.scripts import read_scripts
 from handrail.sizes import Sizes
@@ -61,28 +56,3 @@ def version_schema(project: Project) -> str | None:
     from handrail.discovery import load_metadata
 
     return load_metadata(project).schema
-
-
-def shown(reviews: Sequence[Reviewed]) -> str:
-    """Return a plan for people."""
-    if not reviews:
-        return "Nothing is pending."
-    parts = []
-    for review in reviews:
-        head = click.style(f"{review.revision}  {review.title}", bold=True)
-        lines = [head, *(line for action in review.actions for line in _lines(action))]
-        lines.append(f"  {deploy_order(review.actions)}")
-        if not review.reversible:
-            lines.append("  It cannot be taken back: its downgrade does nothing.")
-        parts.append("\n".join(lines))
-        parts += [described(finding) for finding in review.findings if finding.counts]
-    return "\n\n".join([*parts, summary(reviews)])
-
-
-def _lines(action: Action) -> list[str]:
-    done = [f"{action.waits} wait" if action.waits else "nobody waits"]
-    done += [f"reads {', '.join(action.reads)}"] if action.reads else []
-    done += [f"writes {', '.join(action.writes)} anew"] if action.writes else []
-    done += [f"about {action.seconds:g} s"] if action.seconds else []
-    done += [action.unknown] if action.unknown else []
-    return [f"  {action.sql}", click.style(f"      {'; '.join(done)}", dim=True)]

@@ -50,6 +50,11 @@ op.drop_table("bills")
 op.create_table("bills", sa.Column("id", sa.Integer()))
 ### drop table cascade: drops-table drops-cascade
 op.execute("DROP TABLE users CASCADE")
+### a time gets its zone: type-rewrite
+op.execute("ALTER TABLE users ALTER created TYPE timestamptz USING created AT TIME ZONE 'UTC'")
+### an index after another change of the table: index-not-concurrent
+op.add_column("users", sa.Column("x", sa.Integer()))
+op.create_index("ix_x", "users", ["x"])
 ### drop column: drops-column
 op.drop_column("users", "name")
 ### drop column of several: drops-column

@@ -17,6 +17,7 @@ from handrail.statements.statement import Existing
 from handrail.type_changes import narrows, rewrites
 
 CITEXT = "public.citext"
+MOMENTS = {"timestamp without time zone", "timestamp with time zone"}
 # Nearly always from a text with a limit, which only touches the catalog.
 UNLIMITED = {"text", "character varying"}
 EXTENSIONS = {CITEXT, *(f"public.{name}" for name in ("hstore", "ltree", "vector", "halfvec", "geometry", "geography"))}
@@ -42,7 +43,8 @@ def change_type(column: str, definition: Node, table: Relation, state: State, ef
         effect.rewrites |= indexes
         effect.scans |= {table} if indexes else set()
     _check_again(column, table, state, effect)
-    if before and (converts or narrows(before, after)) and before != after:
+    lossy = converts and not _is_moment_of_its_zone(definition.raw_default, before, after)
+    if before and (lossy or narrows(before, after)) and before != after:
         effect.losses.append(Loss(Lost.VALUES, table, column))
         effect.demands.append(Demand(Wanted.CASTABLE, table, (column,)))
     effect.breaks.append(Break(Broken.RETYPED, table, column))
@@ -123,6 +125,12 @@ def _is_own_cast(expression: Node, column: str) -> bool:
     while expression.WhichOneof("node") == "type_cast":
         expression = expression.type_cast.arg
     return expression.WhichOneof("node") == "column_ref" and column_names(expression) == {column}
+
+
+def _is_moment_of_its_zone(expression: Node, before: str, after: str) -> bool:
+    """Whether a USING clause says in which zone times without one were: `created_at AT TIME ZONE 'UTC'`."""
+    called = {names(call.funcname)[-1] for call in nodes(expression, pb.FuncCall)}
+    return called == {"timezone"} and {before, after} == MOMENTS
 
 
 def using_type(type_: Relation, state: State) -> Iterator[tuple[Relation, str]]:

@@ -247,7 +247,7 @@ def type_rewrite(step: Step) -> Iterator[Hit]:
         before = step.part.before.table(step.table).column(step.part.node.name)
         definition: Any = _definition(step)
         after = type_name(definition.column_def.type_name, step.part.before)
-        types = {"before": before.type if before else "its type", "after": after}
+        types = {"before": (before and before.type) or "its type", "after": after}
         names = _sized(step, step.table, step.part.node.name, **types)
         yield Hit(f"{step.table}.{step.part.node.name}", names, severity)
 
@@ -323,7 +323,10 @@ def locks_table(step: Step) -> Iterator[Hit]:
 
 
 # Statements that are reported by themselves when they read a table, whatever was locked before.
-REPORTED = {"AT_AddConstraint", "AT_AddColumn", "AT_SetNotNull", "AT_AlterColumnType", "reindex_stmt", "cluster_stmt"}
+REPORTED = {
+    *("AT_AddConstraint", "AT_AddColumn", "AT_SetNotNull", "AT_AlterColumnType"),
+    *("index_stmt", "reindex_stmt", "cluster_stmt"),
+}
 
 
 @rule(Severity.DANGER)

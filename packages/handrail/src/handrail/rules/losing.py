@@ -106,7 +106,7 @@ def narrows_type(step: Step) -> Iterator[Hit]:
         if loss.what is Lost.VALUES:
             before = step.part.before.table(loss.table).column(loss.column)
             after = step.after.table(loss.table).column(loss.column)
-            names = {"before": before.type if before else "its type", "after": after.type if after else "another type"}
+            names = {"before": (before and before.type) or "its type", "after": after.type if after else "another type"}
             yield Hit(str(loss), about(loss.table, loss.column, **names))
 
 

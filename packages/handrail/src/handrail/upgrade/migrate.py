@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 from sqlalchemy import text
@@ -20,6 +21,7 @@ from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, Inv
 from handrail.gate import pass_gate
 from handrail.heads import described, merge_command
 from handrail.ownership import create_schema
+from handrail.report.plan import as_plan
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.invalid import INVALID
@@ -162,7 +164,9 @@ class Upgrade:
             assert self.migration.config is not None
             paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
             with self.connection.begin():
-                pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
+                reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
+            if sys.stderr.isatty():
+                click.echo(f"{as_plan(reviews)}\n", err=True)
 
     def _refuse_drift(self, steps: Sequence[MigrationStep]) -> None:
         with self.connection.begin():
