@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faults.shop import Shop, revision
-from handrail.errors import MigrationError
+from handrail.errors import DatabaseUnavailableError, MigrationError
 
 
 def test_each_revision_is_a_transaction_of_its_own(shop: Shop) -> None:
@@ -74,3 +74,40 @@ def test_whoever_reads_sees_what_was_written(shop: Shop) -> None:
 
     assert shop.sql("SELECT count(note) FROM shop.goods") == "0"
     assert shop.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal") == "r1 r2 r3 r4"
+
+
+def test_a_session_that_is_ended_on_the_way(shop: Shop) -> None:
+    """The truth is told as always, and the next run goes on."""
+    revision(shop.project, "r3", "r2", 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")')
+    create = (shop.project.root / "alembic/versions/r1.py").read_text(encoding="utf-8")
+    slow = create.replace("\n\ndef downgrade", '    op.execute("SELECT pg_sleep(10)")\n\ndef downgrade')
+    shop.project.write("alembic/versions/r1.py", slow)
+
+    upgrade = shop.start("upgrade", "head")
+    pid = shop.wait_for("SELECT min(pid) FROM pg_stat_activity WHERE query ~ 'BEGIN.*pg_sleep' AND state = 'active' "
+                        "AND datname = current_database() AND pid <> pg_backend_pid()", 60)  # fmt: skip
+    shop.sql(f"SELECT pg_terminate_backend({pid})")
+    out, err = upgrade.communicate(timeout=60)
+
+    assert "Traceback" not in out + err, out + err
+    assert upgrade.returncode == DatabaseUnavailableError.exit_code, out + err
+    assert "The database is at its beginning" in out
+    shop.project.write("alembic/versions/r1.py", create)
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_a_session_that_is_ended_outside_of_a_bundle(shop: Shop) -> None:
+    """In a statement that runs by itself: nothing goes on over another connection, which would not have the turn."""
+    block = "with op.get_context().autocommit_block():\n    "
+    revision(shop.project, "r2", "r1", block + 'op.execute("SELECT pg_sleep(10)")')
+
+    upgrade = shop.start("upgrade", "r2")
+    pid = shop.wait_for("SELECT min(pid) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active' "
+                        "AND datname = current_database() AND pid <> pg_backend_pid()", 60)  # fmt: skip
+    shop.sql(f"SELECT pg_terminate_backend({pid})")
+    out, err = upgrade.communicate(timeout=60)
+
+    assert "Traceback" not in out + err, out + err
+    assert upgrade.returncode == DatabaseUnavailableError.exit_code, out + err
+    assert "The database is at r1" in out

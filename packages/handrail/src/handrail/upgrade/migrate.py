@@ -261,15 +261,19 @@ class Upgrade:
         except Exception as raised:
             blockers = self.watch.blockers
             self.watch.step(None)
-            if self.progress.bundle.active and not isinstance(raised, BusyError):
-                self.progress.bundle.give_up()
-                return False
             error = first_refusal(raised)
+            gone = error is not None and (lost(error) or self.connection.invalidated)
+            if not gone and self.progress.bundle.active and not isinstance(raised, BusyError):
+                self.progress.bundle.give_up()
+                # An invalidated connection would be replaced without a word, by one that has no turn.
+                if not self.connection.invalidated:
+                    return False
+                gone = True
+            if gone:
+                self.say_the_truth(error or raised.__cause__ or raised)
+                return True
             if error is None:
                 raise
-            if lost(error) or self.connection.invalidated:
-                self.say_the_truth(error)
-                return True
             if self.connection.in_transaction():
                 self.connection.rollback()
             self._refuse_what_is_there(error)
@@ -345,7 +349,7 @@ class Upgrade:
             done = Done(" ".join(heads) or "base", "stamp", None, self.reached, 0, catalog)
         self.journal.finish(self.progress.record, done, running.number if running else None)
 
-    def say_the_truth(self, error: DBAPIError) -> None:
+    def say_the_truth(self, error: BaseException) -> None:
         """After a lost connection: find out what the server did, and return only when all of it is done."""
         said = ServerMessage.of(error).text
         try:
