@@ -140,20 +140,20 @@ def test_a_statement_that_takes_too_long(shop: Shop) -> None:
 def test_a_full_disk(shop: Shop) -> None:
     """In the middle of a concurrent index: nothing INVALID stays, and with space the same command builds it."""
     shop.project.succeeds("upgrade", "r5")
-    shop.sql("CREATE TABLE shop.disk AS SELECT true AS is_full")
+    shop.sql("CREATE TABLE public.disk AS SELECT true AS is_full")
     shop.sql(
-        "CREATE FUNCTION shop.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF (SELECT is_full FROM "
-        "shop.disk) THEN RAISE disk_full USING MESSAGE = 'could not extend file'; END IF; RETURN $1; END $$"
+        "CREATE FUNCTION public.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF (SELECT is_full FROM "
+        "public.disk) THEN RAISE disk_full USING MESSAGE = 'could not extend file'; END IF; RETURN $1; END $$"
     )
     block = "with op.get_context().autocommit_block():\n    "
-    statement = "CREATE INDEX CONCURRENTLY ix_code ON shop.goods (shop.written(code))"
+    statement = "CREATE INDEX CONCURRENTLY ix_code ON shop.goods (public.written(code))"
     revision(shop.project, "r6", "r5", f'{block}op.execute("{statement}")')
 
     message = refusal(shop, errors.DiskFullError, "upgrade", "head")
 
     assert "alembic/versions/r6.py:11: could not extend file. The server has no space left" in message
     assert shop.invalid() is None
-    shop.sql("UPDATE shop.disk SET is_full = false")
+    shop.sql("UPDATE public.disk SET is_full = false")
     shop.project.succeeds("upgrade", "head")
     shop.assert_whole()
 

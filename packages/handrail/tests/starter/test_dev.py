@@ -149,4 +149,4 @@ def test_tab_completion(starter: Starter) -> None:
     assert line.startswith('eval "$(_HANDRAIL_COMPLETE=bash_source handrail)"')
 
     completed = starter.run("handrail", _HANDRAIL_COMPLETE="bash_complete", COMP_WORDS="handrail d", COMP_CWORD="1")
-    assert set(completed.split()) == {"plain,db", "plain,dev"}
+    assert set(completed.split()) == {"plain,db", "plain,dev", "plain,drift"}
