@@ -17,6 +17,8 @@ from handrail.rules import RULES, Hit, Rule, Step
 from handrail.sizes import Sizes
 from handrail.statements import Statement
 
+ONLY_READS = {"select_stmt", "variable_set_stmt", "variable_show_stmt", "explain_stmt"}
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -61,14 +63,17 @@ def _steps(placed: list[Placed], state: State, sizes: Sizes) -> Iterator[Step]:
     """Yield the parts with what is around them."""
     held: dict[Relation, LockMode] = {}
     transaction: int | None = None
+    changed = False
     parts = [at.part for at in placed]
     for number, at in enumerate(placed):
         if at.statement.transaction is None or at.statement.transaction != transaction:
             held = {}
         transaction = at.statement.transaction
         after = parts[number + 1].before if number + 1 < len(parts) else state
-        step = Step(at.part, sizes, dict(held), transaction is not None, tuple(parts[number + 1 :]), after)
-        yield step
+        alone = transaction is None
+        yield Step(at.part, sizes, dict(held), not alone, alone and changed, tuple(parts[number + 1 :]), after)
+        # Of a SQL file's own transactions the end is its author's.
+        changed = not alone and at.part.kind != "transaction_stmt" and (changed or at.part.kind not in ONLY_READS)
         for table, mode in at.part.effect.locks.items():
             held[table] = max(mode, held.get(table, mode))
 

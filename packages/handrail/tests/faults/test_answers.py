@@ -142,8 +142,8 @@ def test_a_full_disk(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "r5")
     shop.sql("CREATE TABLE public.disk AS SELECT true AS is_full")
     shop.sql(
-        "CREATE FUNCTION public.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF (SELECT is_full FROM "
-        "public.disk) THEN RAISE disk_full USING MESSAGE = 'could not extend file'; END IF; RETURN $1; END $$"
+        "CREATE FUNCTION public.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF (SELECT is_full "
+        "FROM public.disk) THEN RAISE disk_full USING MESSAGE = 'could not extend file'; END IF; RETURN $1; END $$"
     )
     block = "with op.get_context().autocommit_block():\n    "
     statement = "CREATE INDEX CONCURRENTLY ix_code ON shop.goods (public.written(code))"

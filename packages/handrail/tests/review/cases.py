@@ -238,6 +238,10 @@ op.add_column("users", sa.Column("extra", sa.JSON(), nullable=True))
 op.add_column("users", sa.Column("x", sa.Integer(), nullable=False))
 ### required column with a default in Python: required-column
 op.add_column("users", sa.Column("x", sa.Boolean(), default=False, nullable=False))
+### a column and an index by itself: mixed-revision
+op.add_column("users", sa.Column("x", sa.Integer()))
+with op.get_context().autocommit_block():
+    op.create_index("ix_age", "users", ["age"], postgresql_concurrently=True)
 ### concurrently in a transaction: concurrently-in-transaction
 op.create_index("ix", "users", ["age"], postgresql_concurrently=True)
 ### concurrently by SQL in a transaction: concurrently-in-transaction

@@ -291,7 +291,7 @@ ELSEWHERE = {
     64: "an upgrade sets the session's timeouts by itself",
     65: "an upgrade gives CONCURRENTLY all the time that it needs, and looks at the index afterwards",
     69: "each revision is a transaction of its own",
-    70: "the journal knows the step that was interrupted, and the next upgrade finishes it",
+    70: "found in whole revisions, as the page of mixed-revision shows; the journal knows what was interrupted",
     72: "the journal knows the step that was interrupted, and the next upgrade finishes it",
     83: "a rehearsal runs the downgrade",
     84: "a rehearsal compares the catalog and the rows after up and down",

@@ -26,4 +26,5 @@ def test_a_row(goal: Goal, state: State, sizes: Sizes) -> None:
 
 
 def test_every_rule_has_a_row() -> None:
-    assert RULES.keys() == {rule for goal in GOALS for rule in goal.rules}
+    # It looks at a revision as a whole, where rows have one statement each.
+    assert RULES.keys() - {"mixed-revision"} == {rule for goal in GOALS for rule in goal.rules}

@@ -35,6 +35,13 @@ def concurrently_in_transaction(step: Step) -> Iterator[Hit]:
         yield Hit(str(step.part.table or "database"), {"name": str(step.part.table or "the database")})
 
 
+@rule(Severity.WARNING)
+def mixed_revision(step: Step) -> Iterator[Hit]:
+    """A statement that runs by itself commits what was before it, and the version comes after both."""
+    if step.committed and step.kind != "transaction_stmt":
+        yield Hit(str(step.part.table or "revision"), {"name": str(step.part.table or "the database")})
+
+
 @rule(Severity.DANGER)
 def required_column(step: Step) -> Iterator[Hit]:
     """NOT NULL without a default: the first row is enough to fail."""

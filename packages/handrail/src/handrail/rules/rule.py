@@ -27,6 +27,7 @@ class Step:
         sizes: Of the tables.
         held: Locks that earlier statements of the same transaction still hold.
         in_transaction: Whether it runs in a transaction with others.
+        committed: Whether it commits what the revision has changed before, which is then done without its version.
         later: The parts that follow in the same revision.
         after: The state after it.
     """
@@ -35,6 +36,7 @@ class Step:
     sizes: Sizes
     held: Mapping[Relation, LockMode] = field(default_factory=dict)
     in_transaction: bool = True
+    committed: bool = False
     later: tuple[Part, ...] = ()
     after: State = field(default_factory=State, repr=False)
 
