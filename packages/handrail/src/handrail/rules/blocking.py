@@ -194,47 +194,43 @@ def set_not_null(step: Step) -> Iterator[Hit]:
             yield Hit(f"{table}.{step.part.node.name}", _sized(step, table, step.part.node.name))
 
 
+def _new_column(step: Step, **more: str) -> Iterator[Hit]:
+    """Report the column that is added, where adding it takes time."""
+    definition: Any = _definition(step)
+    name = definition.column_def.colname
+    for table, _ in list(step.scanned())[:1]:
+        type_ = type_name(definition.column_def.type_name, step.part.before)
+        yield Hit(f"{table}.{name}", _sized(step, table, name, type=type_, **more))
+
+
+def _constraints_of_new_column(step: Step, kind: int) -> list[Any]:
+    definition: Any = _definition(step)
+    return [wrapped.constraint for wrapped in definition.column_def.constraints if wrapped.constraint.contype == kind]
+
+
 @rule(Severity.DANGER)
 def volatile_default(step: Step) -> Iterator[Hit]:
-    if step.kind != "AT_AddColumn":
-        return
-    definition = getattr(step.part.node, "def").column_def
-    for wrapped in definition.constraints:
-        default = wrapped.constraint
-        if default.contype == pb.CONSTR_DEFAULT and is_volatile(default.raw_expr, step.part.before):
-            type_ = type_name(definition.type_name, step.part.before)
-            more = {"type": type_, "default": spelled(default.raw_expr)}
-            for table, _ in step.scanned():
-                yield Hit(f"{table}.{definition.colname}", _sized(step, table, definition.colname, **more))
-                return
+    if step.kind == "AT_AddColumn":
+        for default in _constraints_of_new_column(step, pb.CONSTR_DEFAULT):
+            if is_volatile(default.raw_expr, step.part.before):
+                yield from _new_column(step, default=spelled(default.raw_expr))
 
 
 @rule(Severity.DANGER)
 def counted_column(step: Step) -> Iterator[Hit]:
     """A serial or identity column gives every row a number at once."""
-    if step.kind != "AT_AddColumn":
-        return
-    definition = getattr(step.part.node, "def").column_def
-    identity = any(wrapped.constraint.contype == pb.CONSTR_IDENTITY for wrapped in definition.constraints)
-    if identity or is_serial(definition.type_name):
-        type_ = type_name(definition.type_name, step.part.before)
-        for table, _ in step.scanned():
-            yield Hit(f"{table}.{definition.colname}", _sized(step, table, definition.colname, type=type_))
-            return
+    if step.kind == "AT_AddColumn":
+        definition: Any = _definition(step)
+        identity = _constraints_of_new_column(step, pb.CONSTR_IDENTITY)
+        if identity or is_serial(definition.column_def.type_name):
+            yield from _new_column(step)
 
 
 @rule(Severity.DANGER)
 def stored_column(step: Step) -> Iterator[Hit]:
-    if step.kind != "AT_AddColumn":
-        return
-    definition = getattr(step.part.node, "def").column_def
-    for wrapped in definition.constraints:
-        if wrapped.constraint.contype == pb.CONSTR_GENERATED:
-            type_ = type_name(definition.type_name, step.part.before)
-            more = {"type": type_, "expression": spelled(wrapped.constraint.raw_expr)}
-            for table, _ in step.scanned():
-                yield Hit(f"{table}.{definition.colname}", _sized(step, table, definition.colname, **more))
-                return
+    if step.kind == "AT_AddColumn":
+        for generated in _constraints_of_new_column(step, pb.CONSTR_GENERATED):
+            yield from _new_column(step, expression=spelled(generated.raw_expr))
 
 
 @rule(Severity.DANGER)

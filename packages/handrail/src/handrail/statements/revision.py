@@ -21,6 +21,7 @@ from alembic import context as alembic_context
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 
+from handrail.statements.connection import recording_engine
 from handrail.statements.missing import stand_ins
 from handrail.statements.recorder import EndlessError, Known, Recorder
 from handrail.statements.source import TROUBLE, read_source
@@ -211,7 +212,7 @@ def _module(path: Path, trouble: Callable[[Exception], None]) -> ModuleType:
 def _environment(config: Config, directory: ScriptDirectory, recorder: Recorder) -> Iterator[Any]:
     """Give a revision what it finds around it in an upgrade, and put back what was there before."""
     outer = getattr(alembic_context, "_proxy", None)
-    with recorder.engine().connect() as connection:
+    with recording_engine(recorder).connect() as connection:
         try:
             with EnvironmentContext(config, directory, destination_rev=None) as environment:
                 environment.configure(connection=connection, transaction_per_migration=True)
