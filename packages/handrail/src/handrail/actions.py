@@ -86,14 +86,14 @@ def _action(line: int, sql: str, effect: Effect, sizes: Sizes) -> Action:
         "; ".join(waits),
         sorted(str(table) for table in effect.scans),
         sorted(str(table) for table in effect.rewrites),
-        _seconds(effect, sizes),
+        seconds_for(effect, sizes),
         [_broken(one.broken, one.table, one.column) for one in effect.breaks],
         "; ".join(effect.unknown),
     )
 
 
-def _seconds(effect: Effect, sizes: Sizes) -> float | None:
-    """Return how long reading and writing takes about."""
+def seconds_for(effect: Effect, sizes: Sizes) -> float | None:
+    """Return how long reading and writing takes about on tables of these sizes; None where sizes are not known."""
     if not sizes.known:
         return None
     read = sum(sizes.tables[table].bytes for table in effect.scans if table in sizes.tables)

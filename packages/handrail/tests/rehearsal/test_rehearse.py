@@ -74,6 +74,26 @@ def test_what_is_clean(shop: Shop) -> None:
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r1"
 
 
+def test_how_long_it_takes_where_the_data_is(shop: Shop) -> None:
+    """What is read and written was measured here; how large that is there, the statistics tell."""
+    add(
+        shop,
+        sql("ALTER TABLE shop.orders ALTER total TYPE bigint"),
+        sql("ALTER TABLE shop.orders ALTER total TYPE int"),
+    )
+    sizes = {"shop/orders": {"rows": 40_000_000, "bytes": 4_000_000_000}}
+    shop.project.write("stats.json", json.dumps({"version": 1, "tables": sizes}))
+
+    (found,) = rehearse(shop, "--rows", "10", "--stats", "stats.json", code=0)
+
+    (statement,) = found["runs"][0]["statements"]
+    assert statement["rewrites"][0] == "shop.orders"
+    assert statement["expected_seconds"] == 120
+    text = shop.project.handrail("rehearse", "--rows", "10", "--stats", "stats.json").stdout
+    assert "with the rows of the statistics about 120 s" in text
+    assert "handrail stats > nope.json" in shop.project.handrail("rehearse", "--stats", "nope.json").stderr
+
+
 def test_what_is_lost_and_not_brought_back(shop: Shop) -> None:
     """Going up a column goes; going down it comes back without values, and the default not at all."""
     add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -18,8 +19,19 @@ LOST, IMPOSSIBLE = 1, 2
 @click.option("--from", "original", metavar="URL", help="Use a copy of this database instead; it is only read.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, help="Seconds after which a run is stopped.")
 @click.option("--under-load", is_flag=True, help="Let others read and write meanwhile, and tell how long they waited.")
+@click.option(
+    "--stats", type=click.Path(path_type=Path), help="Production's sizes, of `handrail stats`: tells the time there."
+)
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", help="For people or machines.")
-def rehearse(revisions: str, rows: int, original: str | None, timeout: float, under_load: bool, shape: str) -> None:
+def rehearse(
+    revisions: str,
+    rows: int,
+    original: str | None,
+    timeout: float,
+    under_load: bool,
+    stats: Path | None,
+    shape: str,
+) -> None:
     """Run revisions up, down and up again on a throwaway database with rows in it, and tell what that did.
 
     For each statement: who would have waited, which tables are read or written as a whole, what is lost. Then what the
@@ -35,9 +47,11 @@ def rehearse(revisions: str, rows: int, original: str | None, timeout: float, un
     from handrail.rehearsal.rehearse import Stage
     from handrail.rehearsal.rehearse import rehearse as run
     from handrail.rehearsal.report import as_json, as_text
+    from handrail.sizes import Sizes
 
     project = load_project()
     try:
+        sizes = Sizes.load(stats) if stats else Sizes()
         config = alembic_config(project)
         directory = load_scripts(config)
         scripts = named(directory, revisions) if revisions else pending(project, config, directory)
@@ -46,7 +60,7 @@ def rehearse(revisions: str, rows: int, original: str | None, timeout: float, un
     except HandrailError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(IMPOSSIBLE)
-    click.echo(as_json(found, project.root) if shape == "json" else as_text(found, project.root))
+    click.echo((as_json if shape == "json" else as_text)(found, project.root, sizes))
     rest = [script.revision for script in scripts[len(found) :]]
     if rest:
         click.echo(f"Not rehearsed, because of what is before: {', '.join(rest)}.", err=True)

@@ -9,19 +9,27 @@ from typing import Any
 
 import click
 
+from handrail.actions import seconds_for
 from handrail.effects import LockMode, Loss, Relation
 from handrail.measure import Measured
 from handrail.rehearsal.outcome import Rehearsal, Run
+from handrail.sizes import Sizes
 
 STATEMENT_LENGTH = 100  # characters of a statement that a line shows
 
 
-def as_text(rehearsals: Sequence[Rehearsal], root: Path) -> str:
-    """Return a report for people: what was measured, statement by statement, and what it amounts to."""
-    return "\n\n".join("\n".join(_lines(rehearsal, root)) for rehearsal in rehearsals)
+def as_text(rehearsals: Sequence[Rehearsal], root: Path, sizes: Sizes | None = None) -> str:
+    """Return a report for people: what was measured, statement by statement, and what it amounts to.
+
+    Args:
+        rehearsals: One after the other.
+        root: The folder to which files are named relatively.
+        sizes: Of the tables where the revisions will be run, which tell how long that takes there.
+    """
+    return "\n\n".join("\n".join(_lines(rehearsal, root, sizes or Sizes())) for rehearsal in rehearsals)
 
 
-def _lines(rehearsal: Rehearsal, root: Path) -> Iterator[str]:
+def _lines(rehearsal: Rehearsal, root: Path, sizes: Sizes) -> Iterator[str]:
     title = click.style(f"{rehearsal.revision} {rehearsal.title}", bold=True)
     yield f"{title}  ({_shown(rehearsal.path, root)}; {rehearsal.rows} rows)"
     for run in rehearsal.runs:
@@ -31,8 +39,8 @@ def _lines(rehearsal: Rehearsal, root: Path) -> Iterator[str]:
         # What the second upgrade does is what the first one did.
         for measured in run.statements if run is not _second(rehearsal) else ():
             # What only looks around, as inspect() does, is no news.
-            if not measured.statement.lstrip().upper().startswith("SELECT") or any(_facts(measured)):
-                yield from _of_statement(measured)
+            if not measured.statement.lstrip().upper().startswith("SELECT") or any(_facts(measured, sizes)):
+                yield from _of_statement(measured, sizes)
     yield from _summary("Lost going up", [_loss(loss) for loss in rehearsal.lost])
     yield from _summary("Not brought back by the downgrade", rehearsal.not_restored)
     yield from _summary("Different after the second upgrade", rehearsal.differs)
@@ -48,16 +56,16 @@ def _second(rehearsal: Rehearsal) -> Run | None:
     return rehearsal.runs[2] if len(rehearsal.runs) > 2 else None
 
 
-def _of_statement(measured: Measured) -> Iterator[str]:
+def _of_statement(measured: Measured, sizes: Sizes) -> Iterator[str]:
     line = f"line {measured.place.line}" if measured.place else ""
     statement = " ".join(measured.statement.split())
     if len(statement) > STATEMENT_LENGTH:
         statement = statement[:STATEMENT_LENGTH] + " …"
     yield f"    {line:<9} {measured.seconds:.3f} s  {statement}"
-    yield from (f"        {fact}" for fact in _facts(measured))
+    yield from (f"        {fact}" for fact in _facts(measured, sizes))
 
 
-def _facts(measured: Measured) -> Iterator[str]:
+def _facts(measured: Measured, sizes: Sizes) -> Iterator[str]:
     effect = measured.effect
     for words, modes in _waiting(effect.locks).items():
         yield f"{words} of {', '.join(modes)} wait" + (" until COMMIT" if not measured.commits else " meanwhile")
@@ -66,6 +74,8 @@ def _facts(measured: Measured) -> Iterator[str]:
         yield f"reads every row of {', '.join(map(str, scans))}" + _under(scans, measured)
     if effect.rewrites:
         yield f"writes anew {', '.join(map(str, sorted(effect.rewrites)))}"
+    if expected := seconds_for(effect, sizes):
+        yield f"with the rows of the statistics about {expected:g} s"
     if effect.losses:
         yield click.style(f"loses {', '.join(map(_loss, effect.losses))}", fg="red")
     yield from (f"unknown: {reason}" for reason in effect.unknown)
@@ -99,12 +109,14 @@ def _shown(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def as_json(rehearsals: Sequence[Rehearsal], root: Path) -> str:
+def as_json(rehearsals: Sequence[Rehearsal], root: Path, sizes: Sizes | None = None) -> str:
     """Return the same for machines."""
-    return json.dumps([_entry(rehearsal, root) for rehearsal in rehearsals], indent=2, ensure_ascii=False)
+    return json.dumps(
+        [_entry(rehearsal, root, sizes or Sizes()) for rehearsal in rehearsals], indent=2, ensure_ascii=False
+    )
 
 
-def _entry(rehearsal: Rehearsal, root: Path) -> dict[str, Any]:
+def _entry(rehearsal: Rehearsal, root: Path, sizes: Sizes) -> dict[str, Any]:
     return {
         "revision": rehearsal.revision,
         "title": rehearsal.title,
@@ -121,19 +133,20 @@ def _entry(rehearsal: Rehearsal, root: Path) -> dict[str, Any]:
                 "way": run.way,
                 "seconds": round(run.seconds, 6),
                 "failure": run.failure,
-                "statements": [_statement(measured) for measured in run.statements],
+                "statements": [_statement(measured, sizes) for measured in run.statements],
             }
             for run in rehearsal.runs
         ],
     }
 
 
-def _statement(measured: Measured) -> dict[str, Any]:
+def _statement(measured: Measured, sizes: Sizes) -> dict[str, Any]:
     effect = measured.effect
     return {
         "line": measured.place.line if measured.place else None,
         "statement": measured.statement,
         "seconds": round(measured.seconds, 6),
+        "expected_seconds": seconds_for(effect, sizes),
         "locks": {str(name): str(mode) for name, mode in effect.locks.items()},
         "held": {str(name): str(mode) for name, mode in measured.held.items()},
         "scans": sorted(map(str, effect.scans)),
