@@ -18,6 +18,12 @@ NOTE = "# handrail: allow {} — nobody has used it since May\n"
 
 
 @pytest.fixture
+def url(empty_database: str) -> str:
+    """With one driver: nothing here is its matter."""
+    return empty_database.replace("postgresql://", "postgresql+asyncpg://")
+
+
+@pytest.fixture
 def shop(new_project: Callable[..., SmallProject], url: str) -> Shop:
     """A project whose database has one revision, and a table with a few rows."""
     project = new_project()

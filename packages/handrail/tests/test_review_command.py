@@ -18,6 +18,12 @@ INDEX = 'op.execute("CREATE INDEX ix_total ON shop.orders (total)")'
 
 
 @pytest.fixture
+def url(empty_database: str) -> str:
+    """With one driver: nothing here is its matter."""
+    return empty_database.replace("postgresql://", "postgresql+asyncpg://")
+
+
+@pytest.fixture
 def project(new_project: Callable[..., SmallProject]) -> SmallProject:
     """A project with two revisions, of which the second makes writers wait."""
     project = new_project()
