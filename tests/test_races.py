@@ -4,10 +4,11 @@ import asyncio
 import re
 
 import pytest
+from blocking import until_blocked
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, join, log_in, read_mails, read_token
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import LoginSession
@@ -15,14 +16,6 @@ from app.users.models import User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 OTHER = "another four words"
-
-
-async def until_blocked(session: AsyncSession) -> None:
-    """Return when a statement of another connection waits for a lock."""
-    waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
-    async with asyncio.timeout(10):
-        while not await session.scalar(waiting):
-            pass
 
 
 async def count_users(session: AsyncSession) -> int:

@@ -2,10 +2,11 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from blocking import until_blocked
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import Person, join
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,14 +22,6 @@ async def ada(app: FastAPI, client: AsyncClient) -> Person:
 @pytest.fixture
 async def root(app: FastAPI, client: AsyncClient) -> Person:
     return await join(app, client, "root@example.com", "Root", Role.ADMIN)
-
-
-async def until_blocked(session: AsyncSession) -> None:
-    """Return when a statement of another connection waits for a lock."""
-    waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
-    async with asyncio.timeout(10):
-        while not await session.scalar(waiting):
-            pass
 
 
 @pytest.mark.parametrize(
