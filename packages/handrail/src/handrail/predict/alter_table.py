@@ -150,15 +150,11 @@ def set_not_null(command: Node, target: Relation, state: State, effect: Effect) 
         effect.demands.append(Demand(Wanted.NOT_NULL, target, (command.name,)))
     if column is None or not column.default:
         effect.breaks.append(Break(Broken.REQUIRED, target, command.name))
-    changed = state.change(target).column(command.name)
-    if changed is not None:
-        changed.not_null = True
+    state.change_column(target, command.name, not_null=True)
 
 
 def drop_not_null(command: Node, target: Relation, state: State, _effect: Effect) -> None:
-    changed = state.change(target).column(command.name)
-    if changed is not None:
-        changed.not_null = False
+    state.change_column(target, command.name, not_null=False)
 
 
 def column_default(command: Node, target: Relation, state: State, effect: Effect) -> None:
@@ -166,15 +162,11 @@ def column_default(command: Node, target: Relation, state: State, effect: Effect
     column = state.table(target).column(command.name)
     if not given and column is not None and column.not_null and column.default and not column.new:
         effect.breaks.append(Break(Broken.REQUIRED, target, command.name))
-    changed = state.change(target).column(command.name)
-    if changed is not None:
-        changed.default = given
+    state.change_column(target, command.name, default=given)
 
 
 def add_identity(command: Node, target: Relation, state: State, _effect: Effect) -> None:
-    changed = state.change(target).column(command.name)
-    if changed is not None:
-        changed.default = True
+    state.change_column(target, command.name, default=True)
 
 
 def alter_type(command: Node, target: Relation, state: State, effect: Effect) -> None:

@@ -69,8 +69,8 @@ def add_constraint(
     valid = checked and not not_valid
     referred = tuple(names(node.pk_attrs))
     state.change(table).constraints[name] = Constraint(kind, columns, valid, references, proves, referred)
-    if kind == "not null" and valid and (changed := state.change(table).column(columns[0])):
-        changed.not_null = True
+    if kind == "not null" and valid:
+        state.change_column(table, columns[0], not_null=True)
 
 
 def _is_not_null(node: Node) -> bool:
@@ -112,8 +112,7 @@ def _unique(
             effect.scans.add(table)
             effect.demands.append(Demand(Wanted.NOT_NULL, table, tuple(nullable)))
         for column in nullable:
-            if changed := state.change(table).column(column):
-                changed.not_null = True
+            state.change_column(table, column, not_null=True)
     return columns
 
 
@@ -131,8 +130,8 @@ def validate(name: str, table: Relation, state: State, effect: Effect) -> None:
         effect.lock(constraint.references, LockMode.ROW_SHARE)
         effect.scans.add(constraint.references)
     state.change(table).constraints[name].valid = True
-    if constraint.kind == "not null" and (changed := state.change(table).column(constraint.not_null)):
-        changed.not_null = True
+    if constraint.kind == "not null":
+        state.change_column(table, constraint.not_null, not_null=True)
 
 
 def drop_constraint(name: str, table: Relation, state: State, effect: Effect) -> None:

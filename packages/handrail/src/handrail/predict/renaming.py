@@ -113,8 +113,8 @@ def _rename_type(kind: dict[Relation, Any], old: str, new: str, state: State) ->
 def _retype(old: Relation, new: str, state: State) -> None:
     for table in list(state.tables):
         for name, column in (state.table(table).columns or {}).items():
-            if column.type == str(old) and (changed := state.change(table).column(name)):
-                changed.type = str(Relation(old.schema, new))
+            if column.type == str(old):
+                state.change_column(table, name, type=str(Relation(old.schema, new)))
 
 
 def set_schema(node: Node, state: State, effect: Effect) -> Relation | None:

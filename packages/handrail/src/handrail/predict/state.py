@@ -188,6 +188,13 @@ class State:
         self._shared.discard(relation)
         return table
 
+    def change_column(self, relation: Relation, name: str, **values: Any) -> None:
+        """Give a column other attributes; of one that is not known there is nothing to change."""
+        column = self.change(relation).column(name)
+        if column is not None:
+            for attribute, value in values.items():
+                setattr(column, attribute, value)
+
     def create(self, relation: Relation, table: Table) -> None:
         self.tables[relation] = table
         self._shared.discard(relation)

@@ -48,8 +48,8 @@ def change_type(column: str, definition: Node, table: Relation, state: State, ef
         effect.losses.append(Loss(Lost.VALUES, table, column))
         effect.demands.append(Demand(Wanted.CASTABLE, table, (column,)))
     effect.breaks.append(Break(Broken.RETYPED, table, column))
-    if known is not None and (changed := state.change(table).column(column)):
-        changed.type = after
+    if known is not None:
+        state.change_column(table, column, type=after)
 
 
 def _check_again(column: str, table: Relation, state: State, effect: Effect) -> None:
@@ -92,8 +92,8 @@ def assume(existing: Existing, state: State) -> None:
     spelled = type_name(select.target_list[0].res_target.val.type_cast.type_name, state) if select else ""
     if known is None:
         state.change(table).assumed[existing.column] = Column(spelled, existing.not_null)
-    elif spelled and (changed := state.change(table).column(existing.column)):
-        changed.type = spelled
+    elif spelled:
+        state.change_column(table, existing.column, type=spelled)
 
 
 def is_known(type_: str, state: State) -> bool:
