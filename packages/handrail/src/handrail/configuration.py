@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from configparser import InterpolationError
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic.config import Config
@@ -60,3 +61,9 @@ def ini_url(config: Config) -> str | None:
     except InterpolationError:
         url = config.file_config.get(section, option, raw=True)
     return None if url == PLACEHOLDER_URL else url or None
+
+
+def script_folders(directory: ScriptDirectory) -> list[Path]:
+    """Return the folders that hold the revision files."""
+    folders = directory.version_locations or [str(Path(directory.dir) / "versions")]
+    return [Path(folder).resolve() for folder in folders]

@@ -20,7 +20,7 @@ from handrail.autogenerate import Proposal, check, propose
 from handrail.cache import Cache
 from handrail.catalog import Kind, Name
 from handrail.config import Project, load_project
-from handrail.configuration import database_of
+from handrail.configuration import database_of, script_folders
 from handrail.connection import parse_url, with_connection
 from handrail.discovery import import_models, load_metadata, without_garbage_collection
 from handrail.drift.mention import mention_drift, warn_of_lie
@@ -102,7 +102,7 @@ def comment_findings(project: Project) -> None:
     steps = plan(() if start in (None, "base") else (start,), migration)
     wanted = {Path(step.revision.path) for step in steps}
     reviewer = Reviewer(context.config, context.script, project.root)
-    scripts = read_scripts(script_folders())
+    scripts = read_scripts(script_folders(context.script))
     chosen = [script for script in scripts if script.path in wanted]
     for reviewed in reviewer.reviews(scripts, chosen, together=True):
         for finding in reviewed.findings:
@@ -197,7 +197,7 @@ def propose_on(connection: Connection, proposal: Proposal, config: Config, uncha
         if not directives:
             print("Models and revisions agree, so nothing was written.", file=sys.stderr)
 
-    with located_errors(script_folders(), proposal.project.root):
+    with located_errors(script_folders(context.script), proposal.project.root):
         configure(
             proposal.project,
             proposal.metadata,
@@ -225,7 +225,7 @@ def changes_database() -> bool:
 def run_on(connection: Connection, project: Project, metadata: MetaData, url: URL | None = None) -> None:
     """Run the command on this connection, and leave no transaction open that was not."""
     in_callers_transaction = connection.in_transaction()
-    with located_errors(script_folders(), project.root):
+    with located_errors(script_folders(context.script), project.root):
         if compares_models():
             with own_transaction(connection):
                 ownership = Ownership.of(metadata, connection)
@@ -359,13 +359,6 @@ def configured_url(project: Project, config: Config) -> URL:
                 "(If a variable of the shell was meant there, it is empty.)"
             )
     return database_of(project, config)
-
-
-def script_folders() -> list[Path]:
-    """Return the folders that hold the revision files."""
-    script = context.script
-    folders = script.version_locations or [str(Path(script.dir) / "versions")]
-    return [Path(folder).resolve() for folder in folders]
 
 
 def configuration_folder(config: Config) -> Path:

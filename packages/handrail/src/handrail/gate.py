@@ -47,29 +47,38 @@ def pass_gate(
     Raises:
         RefusedError: One of them is dangerous and does not say that it may be; everything found is in the message.
     """
-    if not paths:
-        return []
-    sizes = Sizes.of(connection)
-    reviewer = Reviewer(config, directory, project.root, sizes, State.of(read_catalog(connection)))
-    past = exempt(project, paths)
-    reviews: list[Reviewed] = []
-    found: list[Finding] = []
-    for path in paths:
-        script = read_script(path)
-        if script is None:
-            continue
-        if script.revision in past:
-            reviewer.pass_over(script)
-            continue
-        reviewed = reviewer.review(script, thoroughly=False)
-        reviews.append(reviewed)
-        found += [*reviewed.findings, *_marked(path, reviewed.findings, reviewed.file)]
+    reviews = review_on(paths, connection, project, config, directory)
+    found = [
+        finding
+        for path, reviewed in reviews
+        for finding in (*reviewed.findings, *_marked(path, reviewed.findings, reviewed.file))
+    ]
     refused = [finding for finding in found if _refuses(finding, connection)]
     if refused:
         raise RefusedError(refusal(refused))
     for finding in found:
         if finding.rule == "unseen":
             print(f"{finding.file}:{finding.line}: not reviewed before it runs: {finding.what}", file=sys.stderr)
+    return [reviewed for _, reviewed in reviews]
+
+
+def review_on(
+    paths: Sequence[Path], connection: Connection, project: Project, config: Config, directory: ScriptDirectory
+) -> list[tuple[Path, Reviewed]]:
+    """Review revisions on a database, with its catalog and sizes; what is exempt is only taken note of."""
+    if not paths:
+        return []
+    reviewer = Reviewer(config, directory, project.root, Sizes.of(connection), State.of(read_catalog(connection)))
+    past = exempt(project, paths)
+    reviews: list[tuple[Path, Reviewed]] = []
+    for path in paths:
+        script = read_script(path)
+        if script is None:
+            continue
+        if script.revision in past:
+            reviewer.pass_over(script)
+        else:
+            reviews.append((path, reviewer.review(script, thoroughly=False)))
     return reviews
 
 

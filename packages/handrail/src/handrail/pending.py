@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handrail.catalog import read_catalog
-from handrail.gate import exempt
-from handrail.predict import State
-from handrail.review import Reviewed, Reviewer
-from handrail.scripts import read_scripts
-from handrail.sizes import Sizes
+from handrail.gate import review_on
+from handrail.upgrade.standing import schema_of
 from handrail.upgrade.versions import name_of, rows
 
 if TYPE_CHECKING:
@@ -19,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from handrail.config import Project
+    from handrail.review import Reviewed
 
 
 def pending(
@@ -33,26 +30,7 @@ def pending(
         directory: The revisions.
         target: Up to which revision.
     """
-    schema = project.version_table_schema or version_schema(project) or "public"
-    applied = rows(connection, name_of(schema, project.version_table))
-    sizes = Sizes.of(connection)
-    reviewer = Reviewer(config, directory, project.root, sizes, State.of(read_catalog(connection)))
+    applied = rows(connection, name_of(schema_of(connection, project), project.version_table))
     steps = list(directory.iterate_revisions(target, tuple(applied) or "base", implicit_base=True))
     paths = [Path(script.path) for script in reversed(steps)]
-    past = exempt(project, paths)
-    scripts = {script.path: script for script in read_scripts(sorted({path.parent for path in paths}))}
-    reviews = []
-    for path in paths:
-        script = scripts[path]
-        if script.revision in past:
-            reviewer.pass_over(script)
-        else:
-            reviews.append(reviewer.review(script, thoroughly=False))
-    return reviews
-
-
-def version_schema(project: Project) -> str | None:
-    """Return the schema of the models, in which the version table is."""
-    from handrail.discovery import load_metadata
-
-    return load_metadata(project).schema
+    return [reviewed for _, reviewed in review_on(paths, connection, project, config, directory)]

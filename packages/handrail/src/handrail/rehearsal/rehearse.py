@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog import Kind, Name
 from handrail.config import JOURNAL
+from handrail.configuration import script_folders
 from handrail.discovery import load_metadata
 from handrail.errors import HandrailError, MigrationError, ServerError
 from handrail.history import history_database, history_server, on_throwaway
@@ -82,8 +83,7 @@ class Stage:
     @property
     def folders(self) -> list[Path]:
         """The folders of the revision files."""
-        locations = self.directory.version_locations or [str(Path(self.directory.dir) / "versions")]
-        return [Path(location).resolve() for location in locations]
+        return script_folders(self.directory)
 
     def in_words(self, error: Exception) -> str:
         """Return what the code of a revision has raised, and where."""
