@@ -31,3 +31,9 @@ def new_project(tmp_path: Path, handrail_scratch: ScratchServer) -> Iterator[Cal
 def url(request: pytest.FixtureRequest, empty_database: str) -> str:
     """URL of an empty database, once for each driver."""
     return empty_database.replace("postgresql://", f"postgresql+{request.param}://")
+
+
+@pytest.fixture
+def asyncpg_url(empty_database: str) -> str:
+    """URL of an empty database, for what is no matter of the driver."""
+    return empty_database.replace("postgresql://", "postgresql+asyncpg://")

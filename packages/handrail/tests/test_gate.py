@@ -18,16 +18,10 @@ NOTE = "# handrail: allow {} — nobody has used it since May\n"
 
 
 @pytest.fixture
-def url(empty_database: str) -> str:
-    """With one driver: nothing here is its matter."""
-    return empty_database.replace("postgresql://", "postgresql+asyncpg://")
-
-
-@pytest.fixture
-def shop(new_project: Callable[..., SmallProject], url: str) -> Shop:
+def shop(new_project: Callable[..., SmallProject], asyncpg_url: str) -> Shop:
     """A project whose database has one revision, and a table with a few rows."""
     project = new_project()
-    project.use(url)
+    project.use(asyncpg_url)
     tables = (
         'op.execute("CREATE TABLE shop.orders (id int PRIMARY KEY, total int, note text)")\n'
         'op.execute("INSERT INTO shop.orders VALUES (0, 0)")\n'
@@ -35,7 +29,7 @@ def shop(new_project: Callable[..., SmallProject], url: str) -> Shop:
     )
     revision(project, "r1", None, tables)
     project.succeeds("upgrade", "head")
-    return Shop(project, url)
+    return Shop(project, asyncpg_url)
 
 
 def refused(shop: Shop) -> str:

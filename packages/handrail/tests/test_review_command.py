@@ -18,12 +18,6 @@ INDEX = 'op.execute("CREATE INDEX ix_total ON shop.orders (total)")'
 
 
 @pytest.fixture
-def url(empty_database: str) -> str:
-    """With one driver: nothing here is its matter."""
-    return empty_database.replace("postgresql://", "postgresql+asyncpg://")
-
-
-@pytest.fixture
 def project(new_project: Callable[..., SmallProject]) -> SmallProject:
     """A project with two revisions, of which the second makes writers wait."""
     project = new_project()
@@ -177,9 +171,9 @@ def test_sarif_tells_rules_places_and_what_is_allowed(project: SmallProject) -> 
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["index-not-concurrent"]
 
 
-def test_stats_are_what_review_reads(new_project: Callable[..., SmallProject], url: str) -> None:
+def test_stats_are_what_review_reads(new_project: Callable[..., SmallProject], asyncpg_url: str) -> None:
     project = new_project()
-    project.use(url)
+    project.use(asyncpg_url)
     revision(project, "r1", None, TABLE + '\nop.execute("INSERT INTO shop.orders VALUES (4711, 4712)")')
     project.succeeds("upgrade", "head")
     revision(project, "r2", "r1", INDEX)
@@ -192,9 +186,9 @@ def test_stats_are_what_review_reads(new_project: Callable[..., SmallProject], u
     assert project.handrail("review", "--stats", "stats.json").returncode == CLEAN
 
 
-def test_the_plan_tells_what_the_upgrade_will_do(new_project: Callable[..., SmallProject], url: str) -> None:
+def test_the_plan_tells_what_the_upgrade_will_do(new_project: Callable[..., SmallProject], asyncpg_url: str) -> None:
     project = new_project()
-    project.use(url)
+    project.use(asyncpg_url)
     revision(project, "r1", None, TABLE)
     project.succeeds("upgrade", "head")
     assert project.handrail("plan").stdout == "Nothing is pending.\n"
@@ -230,9 +224,11 @@ def test_offline_sql_begins_with_what_was_found(project: SmallProject) -> None:
     assert "CREATE INDEX ix_total" in rest
 
 
-def test_autogenerate_shows_the_review_of_what_it_wrote(new_project: Callable[..., SmallProject], url: str) -> None:
+def test_autogenerate_shows_the_review_of_what_it_wrote(
+    new_project: Callable[..., SmallProject], asyncpg_url: str
+) -> None:
     project = new_project()
-    project.use(url)
+    project.use(asyncpg_url)
     columns = "    id: Mapped[int] = mapped_column(primary_key=True)\n    note: Mapped[str | None]\n"
     head = "from sqlalchemy.orm import Mapped, mapped_column\n\nfrom shop.base import Base\n\n\n"
     model = head + 'class Order(Base):\n    __tablename__ = "orders"\n\n'

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import postgast
-
-from handrail.effects import Broken, Effect, Relation
-from handrail.predict.parts import predict
-from handrail.predict.state import State
+from handrail.effects import Broken, Effect, Relation, together
+from handrail.predict.placed import Placed
 from handrail.sizes import Sizes
-from handrail.statements import Statement
 
 # What an ordinary disk and one process reach; a rehearsal on the real thing knows better.
 READ_BYTES_PER_SECOND = 200e6
@@ -46,32 +42,20 @@ class Action:
     unknown: str = ""
 
 
-def actions(statements: Iterable[Statement], state: State, sizes: Sizes) -> Iterator[Action]:
+def actions(placed: Iterable[Placed], sizes: Sizes) -> Iterator[Action]:
     """Yield what statements do, in their order; what only reads is left out.
 
     Args:
-        statements: Of one revision.
-        state: Before it; it is as after it then.
+        placed: The statements of one revision.
         sizes: Of the tables.
     """
-    for statement in statements:
-        sql = " ".join(statement.sql.split())
+    for at in placed:
+        sql = " ".join(at.statement.sql.split())
         shown = sql if len(sql) <= SHOWN else f"{sql[:SHOWN]} …"
-        try:
-            parts = predict(statement.sql, state)
-        except postgast.PgQueryError as error:
-            yield Action(statement.line, shown, unknown=f"it cannot be read: {error.message}")
-            continue
-        whole = Effect()
-        for part in parts:
-            for table, mode in part.effect.locks.items():
-                whole.lock(table, mode)
-            whole.scans |= part.effect.scans
-            whole.rewrites |= part.effect.rewrites
-            whole.breaks += part.effect.breaks
-            whole.unknown += part.effect.unknown
-        if not sql.lower().startswith(("select", "show", "set ")):
-            yield _action(statement.line, shown, whole, sizes)
+        if at.error:
+            yield Action(at.statement.line, shown, unknown=f"it cannot be read: {at.error}")
+        elif not sql.lower().startswith(("select", "show", "set ")):
+            yield _action(at.statement.line, shown, together(part.effect for part in at.parts), sizes)
 
 
 def _action(line: int, sql: str, effect: Effect, sizes: Sizes) -> Action:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
@@ -167,3 +167,19 @@ class Effect:
     def blocking(self) -> Iterator[tuple[Relation, LockMode]]:
         """Yield the locks for which somebody waits."""
         return ((relation, mode) for relation, mode in self.locks.items() if mode.blocks_writes)
+
+
+def together(effects: Iterable[Effect]) -> Effect:
+    """Return what several effects come to."""
+    whole = Effect()
+    for effect in effects:
+        for relation, mode in effect.locks.items():
+            whole.lock(relation, mode)
+        whole.scans |= effect.scans
+        whole.rewrites |= effect.rewrites
+        whole.losses += effect.losses
+        whole.demands += effect.demands
+        whole.breaks += effect.breaks
+        whole.created |= effect.created
+        whole.unknown += effect.unknown
+    return whole

@@ -14,13 +14,14 @@ from alembic.util import CommandError
 
 from handrail.actions import Action, actions, is_reversible
 from handrail.config import find_pyproject
+from handrail.configuration import script_folders
 from handrail.errors import ConfigurationError
 from handrail.findings import Finding, Severity
 from handrail.hint import hint
-from handrail.judge import judge
+from handrail.judge import judge, unseen
 from handrail.notes import AllowNote, bare, lines, problems
 from handrail.predict import Answers, State, predict
-from handrail.predict.types import assume
+from handrail.predict.placed import place
 from handrail.scripts import Script, read_scripts
 from handrail.sizes import Sizes
 from handrail.statements import Rendered, Statement, Trouble, read_sql, render
@@ -101,8 +102,7 @@ class Reviewer:
             directory = ScriptDirectory.from_config(config)
         except CommandError as error:
             raise ConfigurationError(f"Alembic cannot use the revisions: {error}") from error
-        folders = directory.version_locations or [str(Path(directory.dir) / "versions")]
-        return cls(config, directory, root, sizes), read_scripts(Path(folder).resolve() for folder in folders)
+        return cls(config, directory, root, sizes), read_scripts(script_folders(directory))
 
     @classmethod
     def of(cls, folder: Path, sizes: Sizes) -> tuple[Reviewer, list[Script]]:
@@ -136,24 +136,21 @@ class Reviewer:
 
     def pass_over(self, script: Script) -> None:
         """Take note of what a revision makes, without judging it."""
-        for statement in self._render(script, thoroughly=False).statements:
-            if statement.existing is not None:
-                assume(statement.existing, self.state)
-            _apply(statement.sql, self.state)
+        place(self._render(script, thoroughly=False).statements, self.state)
 
     def review(self, script: Script, *, thoroughly: bool = True) -> Reviewed:
         """Judge a revision; not thoroughly, only what it does on a database that answers all questions with no row."""
         rendered = self._render(script, thoroughly=thoroughly)
         source = script.path.read_text(encoding="utf-8", errors="replace")
         file = self._named(script.path)
-        before = self.state.copy()
-        findings = judge(rendered.statements, self.state, self.sizes, file)
+        placed = place(rendered.statements, self.state)
+        findings = judge(placed, self.state, self.sizes, file)
         findings += [_trouble(trouble, file) for trouble in rendered.troubles]
         # A note may speak of what only matters on a larger database than this one.
-        possible = judge(rendered.statements, before.copy(), Sizes(), file) if self.sizes.known else findings
+        possible = judge(placed, self.state, Sizes(), file) if self.sizes.known else findings
         findings = _allowed(findings, source) + note_problems(source, [*findings, *possible], file)
         findings.sort(key=lambda finding: finding.line)
-        done = list(actions(rendered.statements, before, self.sizes))
+        done = list(actions(placed, self.sizes))
         reversible = is_reversible(script.path)
         return Reviewed(
             file, script.revision, script.title, findings, len(rendered.statements), done, reversible=reversible
@@ -177,16 +174,16 @@ def review_sql(path: Path, text: str, sizes: Sizes | None = None) -> Reviewed:
         text: What is in it.
         sizes: Of the tables.
     """
-    page = hint("unseen")
     try:
         statements: Sequence[Statement] = read_sql(text)
     except postgast.PgQueryError as error:
         line = text.encode()[: max(error.cursorpos - 1, 0)].decode(errors="ignore").count("\n") + 1
-        what = page.fill(page.what, {"reason": f"this is no SQL of PostgreSQL's: {error.message}"})
-        finding = Finding("unseen", Severity.WARNING, path.name, str(path), line, what, page.why, page.advice)
-        return Reviewed(str(path), findings=[finding])
-    findings = judge(statements, State(), sizes or Sizes(), str(path))
-    done = list(actions(statements, State(), sizes or Sizes()))
+        reason = f"this is no SQL of PostgreSQL's: {error.message}"
+        return Reviewed(str(path), findings=[unseen(path.name, str(path), line, reason)])
+    state, sizes = State(), sizes or Sizes()
+    placed = place(statements, state)
+    findings = judge(placed, state, sizes, str(path))
+    done = list(actions(placed, sizes))
     return Reviewed(str(path), title=path.name, findings=findings, statements=len(statements), actions=done)
 
 
@@ -199,19 +196,12 @@ def _apply(sql: str, state: State) -> None:
 
 def _trouble(trouble: Trouble, file: str) -> Finding:
     missing = WITHOUT_VALUE.search(trouble.what)
-    rule = "bind-parameter" if missing else "unseen"
-    page = hint(rule)
-    names = {"name": missing[1]} if missing else {"reason": trouble.what}
-    severity = Severity.DANGER if missing else Severity.WARNING
+    if missing is None:
+        return unseen("revision", file, trouble.line, trouble.what)
+    page, names = hint("bind-parameter"), {"name": missing[1]}
+    what = page.fill(page.what, names)
     return Finding(
-        rule,
-        severity,
-        names.get("name", "revision"),
-        file,
-        trouble.line,
-        page.fill(page.what, names),
-        page.why,
-        page.instructions(names),
+        "bind-parameter", Severity.DANGER, missing[1], file, trouble.line, what, page.why, page.instructions(names)
     )
 
 

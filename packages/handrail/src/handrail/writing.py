@@ -69,7 +69,7 @@ def prepare_writing(
         if not (changes_nothing and carry_over(path_of(directory), before, directory.get_heads())):
             renew(project, config)
         if not changes_nothing:
-            show_review(project, config, [Path(script.path) for script in scripts if script is not None])
+            show_review(project, config, directory, [Path(script.path) for script in scripts if script is not None])
         yield from scripts
 
     context.generate_scripts = generate_scripts  # type: ignore[method-assign]
@@ -113,17 +113,13 @@ def remove_remains(directory: ScriptDirectory) -> None:
                 path.unlink(missing_ok=True)
 
 
-def show_review(project: Project, config: Config, written: list[Path]) -> None:
+def show_review(project: Project, config: Config, directory: ScriptDirectory, written: list[Path]) -> None:
     """Tell what the revisions that were just written will do, as `handrail review` does."""
-    directory = ScriptDirectory.from_config(config)
     reviewer = Reviewer(config, directory, project.root)
     scripts = read_scripts({path.parent for path in written})
     reviews = reviewer.reviews(scripts, [script for script in scripts if script.path in written], together=True)
     if any(finding.severity is not Severity.NOTE for review in reviews for finding in review.findings):
-        click.echo(
-            as_text(reviews),
-            err=True,
-        )
+        click.echo(as_text(reviews), err=True)
 
 
 def renew(project: Project, config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import truth_table
-from handrail.effects import Effect, LockMode, Lost, Relation
+from handrail.effects import Effect, LockMode, Lost, Relation, together
 from handrail.predict import State, predict
 from truth_table import SET_UP, Truth, disagreements, loss
 
@@ -34,15 +34,10 @@ def predicted(truth: Truth, major: int) -> Effect:
     state.begin_batch()
     state.begin_transaction()
     partitions = {Relation("public", "p"): set(state.partitions(Relation("public", "p")))}
-    whole = Effect()
-    for part in predict(truth.statement, state):
-        for relation, mode in part.effect.locks.items():
-            whole.lock(relation, mode)
-        # A partitioned table has no rows of its own: reading it is reading its partitions.
-        for there, here in ((whole.scans, part.effect.scans), (whole.rewrites, part.effect.rewrites)):
-            there.update(one for relation in here for one in partitions.get(relation, {relation}))
-        whole.losses += part.effect.losses
-        whole.unknown += part.effect.unknown
+    whole = together(part.effect for part in predict(truth.statement, state))
+    # A partitioned table has no rows of its own: reading it is reading its partitions.
+    whole.scans = {one for relation in whole.scans for one in partitions.get(relation, {relation})}
+    whole.rewrites = {one for relation in whole.rewrites for one in partitions.get(relation, {relation})}
     return whole
 
 

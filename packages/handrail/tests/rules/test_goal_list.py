@@ -6,6 +6,7 @@ import pytest
 
 from handrail.judge import judge
 from handrail.predict import State
+from handrail.predict.placed import place
 from handrail.rules import RULES
 from handrail.sizes import Sizes
 from handrail.statements import read_sql
@@ -18,7 +19,8 @@ def test_no_row_is_missing() -> None:
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: f"{goal.row}: {goal.sql[:100]}")
 def test_a_row(goal: Goal, state: State, sizes: Sizes) -> None:
-    findings = judge(read_sql(goal.sql, one_transaction=True), state, sizes, "revision.py")
+    placed = place(read_sql(goal.sql, one_transaction=True), state)
+    findings = judge(placed, state, sizes, "revision.py")
 
     assert {finding.rule for finding in findings} == goal.rules, goal.reason
     if goal.reason:

@@ -8,13 +8,15 @@ import pytest
 
 from handrail.judge import judge
 from handrail.predict import State
+from handrail.predict.placed import place
 from handrail.sizes import Sizes
 from handrail.statements import read_sql
 
 
 def code(sql: str) -> str:
     """Return what to write instead of a statement, as Python with string literals put together."""
-    (finding,) = (f for f in judge(read_sql(sql), State(), Sizes(), "file.sql") if f.counts)
+    state = State()
+    (finding,) = (f for f in judge(place(read_sql(sql), state), state, Sizes(), "file.sql") if f.counts)
     return ast.unparse(ast.parse(finding.instead.partition("\n")[2]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -55,8 +55,3 @@ def summary(reviews: Sequence[Reviewed]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def counting(reviews: Iterable[Reviewed]) -> list[Finding]:
-    """Return the findings about which somebody has to do something."""
-    return [finding for review in reviews for finding in review.findings if finding.counts]

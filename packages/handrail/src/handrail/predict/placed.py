@@ -1,0 +1,45 @@
+"""Statements with what they do: predicted once, for whoever judges, plans or only goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import postgast
+
+from handrail.predict.parts import Part, predict
+from handrail.predict.state import State
+from handrail.predict.types import assume
+from handrail.statements.statement import Statement
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A statement and its parts.
+
+    Attributes:
+        statement: Where it stands and how it runs.
+        parts: What it does, one after the other.
+        error: Why it cannot be read; empty when it can.
+    """
+
+    statement: Statement
+    parts: tuple[Part, ...] = ()
+    error: str = ""
+
+
+def place(statements: Iterable[Statement], state: State) -> list[Placed]:
+    """Return what the statements of one revision do, and let the state be as it is after them."""
+    placed: list[Placed] = []
+    transaction: int | None = None
+    for statement in statements:
+        if statement.transaction is None or statement.transaction != transaction:
+            state.begin_transaction()
+        transaction = statement.transaction
+        if statement.existing is not None:
+            assume(statement.existing, state)
+        try:
+            placed.append(Placed(statement, tuple(predict(statement.sql, state))))
+        except postgast.PgQueryError as error:
+            placed.append(Placed(statement, error=error.message))
+    return placed
