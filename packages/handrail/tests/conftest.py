@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +15,27 @@ from handrail.scratch import ScratchServer
 from small_project import SmallProject, write_project
 
 DRIVERS = ("asyncpg", "psycopg")
+
+
+@pytest.fixture(autouse=True)
+def forget_imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take out of Python what a test has imported from its project, and the folders Alembic has put into its path.
+
+    Most projects of the tests have a package `shop`, and a later test of this process would be given an earlier one's.
+    """
+    path = sys.path[:]
+    yield
+    sys.path[:] = path
+    folder = str(tmp_path_factory.getbasetemp())
+    # All are found before one goes: the folders of a package without __init__.py are asked from its parent.
+    for name in [name for name, module in list(sys.modules.items()) if folder in "".join(places(module))]:
+        del sys.modules[name]
+
+
+def places(module: ModuleType) -> list[str]:
+    """Return the file and folders of a module; none for one that Python made itself."""
+    spec = getattr(module, "__spec__", None)
+    return [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
 
 
 @pytest.fixture

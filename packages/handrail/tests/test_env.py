@@ -6,8 +6,7 @@ import asyncio
 import io
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -346,13 +345,11 @@ def test_alembic_configured_by_pyproject_alone(shop: SmallProject) -> None:
 
 
 @pytest.fixture
-def config(shop: SmallProject, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+def config(shop: SmallProject, url: str, monkeypatch: pytest.MonkeyPatch) -> Config:
     """Alembic's configuration of the project, for commands that run inside this process."""
     monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setattr(sys, "path", [str(shop.root), *sys.path])
-    yield Config(shop.root / "alembic.ini", stdout=io.StringIO())
-    for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
-        del sys.modules[name]
+    monkeypatch.syspath_prepend(shop.root)
+    return Config(shop.root / "alembic.ini", stdout=io.StringIO())
 
 
 def test_twice_in_one_process(config: Config, url: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
@@ -108,12 +107,8 @@ class Sources:
 
 
 @pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sources]:
-    """An empty project in the package `shop`, which no other test has imported."""
-    before = dict(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in [name for name in before if name == "shop" or name.startswith(("shop.", "src."))]:
-        monkeypatch.delitem(sys.modules, name)
+def sources(tmp_path: Path) -> Sources:
+    """An empty project in the package `shop`."""
     found = Sources(tmp_path)
     found.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\nexclude = ["shop.left_out"]\n')
     found.write("shop/__init__.py", "")
@@ -122,10 +117,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sources
         "from sqlalchemy import MetaData\nfrom sqlalchemy.orm import DeclarativeBase\n\n\n"
         'class Base(DeclarativeBase):\n    metadata = MetaData(schema="shop")\n',
     )
-    yield found
-    # What a test imports is put there by Python, not by monkeypatch.
-    for name in set(sys.modules) - set(before):
-        del sys.modules[name]
+    return found
 
 
 PLACES = {
