@@ -6,13 +6,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # Locks of the whole server are no answer: other tests wait in databases of their own.
-WAITING_FOR_US = text(
-    "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-)
+WAITING_FOR_US = text("""
+    WITH RECURSIVE queue(pid) AS (
+        SELECT pg_backend_pid()
+        UNION SELECT behind.pid FROM pg_locks behind, queue
+        WHERE NOT behind.granted AND queue.pid = ANY(pg_blocking_pids(behind.pid))
+    )
+    SELECT count(*) - 1 FROM queue
+""")
 
 
-async def until_blocked(session: AsyncSession) -> None:
-    """Return when a statement of another connection waits for this session's transaction."""
+async def until_blocked(session: AsyncSession, requests: int = 1) -> None:
+    """Return when so many statements of other connections wait for this session's transaction, or behind another."""
     async with asyncio.timeout(10):
-        while not await session.scalar(WAITING_FOR_US):
+        while (await session.scalar(WAITING_FOR_US) or 0) < requests:
             pass

@@ -87,6 +87,7 @@ async def test_every_answer_is_documented_and_none_is_a_fault(database: str, lab
             return asyncio.run_coroutine_threadsafe(joining, loop).result()
 
         def send_all(address: str) -> None:
+            somebody()  # the last administrator could not leave
             person = somebody()
 
             @SIZE

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import LoginSession
-from app.users.models import User
+from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 OTHER = "another four words"
@@ -117,6 +117,33 @@ async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None
     )
 
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/users/{other}", {"role": "user"}),
+        ("PATCH", "/users/{other}", {"active": False}),
+        ("POST", "/auth/deactivate", {"password": PASSWORD}),
+        ("POST", "/auth/delete-account", {"password": PASSWORD}),
+    ],
+)
+async def test_administrators_who_go_at_once(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, method: str, path: str, body: dict[str, object]
+) -> None:
+    """Whether they end each other or themselves: both requests reach the last step, and one administrator stays."""
+    ada, eve = [await join(app, client, f"{name}@example.com", role=Role.ADMIN) for name in ("ada", "eve")]
+    await session.execute(select(User.id).with_for_update())
+
+    others = [(ada, eve), (eve, ada)]
+    sent = [asyncio.create_task(one.send(method, path.format(other=other.id), json=body)) for one, other in others]
+    await until_blocked(session, requests=2)
+    await session.rollback()
+    statuses = sorted(answer.status_code for answer in await asyncio.gather(*sent))
+
+    assert statuses in ([200, 409], [204, 409])
+    administrators = select(func.count()).select_from(User).where(User.role == Role.ADMIN, User.active)
+    assert await session.scalar(administrators) == 1
 
 
 @pytest.mark.parametrize(

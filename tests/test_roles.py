@@ -37,8 +37,8 @@ STATUSES = {
     "POST /auth/change-password":           (401, 401, 204, 204, 204),
     "POST /auth/change-email":              (401, 401, 202, 202, 202),
     "POST /auth/confirm-email":             (400, 400, 400, 400, 400),
-    "POST /auth/deactivate":                (401, 401, 204, 204, 204),
-    "POST /auth/delete-account":            (401, 401, 204, 204, 204),
+    "POST /auth/deactivate":                (401, 401, 204, 204, 409),
+    "POST /auth/delete-account":            (401, 401, 204, 204, 409),
 }
 # fmt: on
 

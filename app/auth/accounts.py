@@ -234,6 +234,7 @@ async def delete_account(visit: Visit, caller: Caller, password: str) -> None:
     """Delete the user, and with them whatever refers to them with ON DELETE CASCADE."""
     await _confirm_password(visit, caller, password)
     async with visit.sessions.begin() as session:
+        await users.keep_an_administrator(session, caller.id)
         await session.execute(delete(User).where(User.id == caller.id))
     log.info("account deleted", user_id=str(caller.id))
 

@@ -150,13 +150,13 @@ async def confirm_email(body: Confirmation, session: Session) -> None:
     await accounts.confirm_email(session, body.token)
 
 
-@router.post("/deactivate", status_code=status.HTTP_204_NO_CONTENT, responses=problems(401, 403, 404, 429))
+@router.post("/deactivate", status_code=status.HTTP_204_NO_CONTENT, responses=problems(401, 403, 404, 409, 429))
 async def deactivate(body: PasswordOnly, caller: CurrentUser, visit: ThisVisit, response: Response) -> None:
     await accounts.deactivate(visit, caller, body.password)
     clear_cookies(response)
 
 
-@router.post("/delete-account", status_code=status.HTTP_204_NO_CONTENT, responses=problems(401, 403, 429))
+@router.post("/delete-account", status_code=status.HTTP_204_NO_CONTENT, responses=problems(401, 403, 409, 429))
 async def delete_account(body: PasswordOnly, caller: CurrentUser, visit: ThisVisit, response: Response) -> None:
     await accounts.delete_account(visit, caller, body.password)
     clear_cookies(response)

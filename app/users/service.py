@@ -15,7 +15,7 @@ from app.database import violates
 from app.errors import Conflict, NotFound, PreconditionFailed
 from app.paging import Page, fetch_page
 from app.users.access import Caller
-from app.users.models import User
+from app.users.models import Role, User
 from app.users.schemas import UserAdministration, UserChange
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,10 @@ class EmailTaken(Conflict):
 
 class OwnAccount(Conflict):
     title = "Own account"
+
+
+class LastAdministrator(Conflict):
+    title = "Last administrator"
 
 
 async def create_user(session: AsyncSession, email: str, name: str) -> User:
@@ -71,17 +75,28 @@ async def change_user(session: AsyncSession, user_id: UUID, change: UserChange, 
     return changed
 
 
+async def keep_an_administrator(session: AsyncSession, user_id: UUID) -> None:
+    """Raise when there would be none without this user; nobody else can reduce them until the transaction ends."""
+    # Always the same two first, in this order: of two who go at once, one waits here and then sees who is left.
+    first_two = select(User.id).where(User.role == Role.ADMIN, User.active).order_by(User.id).limit(2)
+    if (await session.scalars(first_two.with_for_update(key_share=True))).all() == [user_id]:
+        raise LastAdministrator("Somebody else has to become an administrator first.")
+
+
 async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
+    await keep_an_administrator(session, user_id)
     await change_user(session, user_id, UserAdministration(active=False))
 
 
 async def administer_user(
     session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, version: int | None
 ) -> User:
-    """Change somebody else, as an administrator; so there is always one left who can undo it."""
+    """Change somebody else, as an administrator."""
     values = change.model_dump()
     if user_id == admin.id and ("role" in values or "active" in values):
         raise OwnAccount("Another administrator has to change your role or deactivate you.")
+    if "role" in values or "active" in values:
+        await keep_an_administrator(session, user_id)
     user = await change_user(session, user_id, change, version)
     for field in ("role", "active"):
         if field in values:
