@@ -1,154 +1,198 @@
-"""What a request costs the server and the database together, next to bare Starlette and asyncpg. Linux only."""
+"""What requests, a start and other people's logins cost, next to two peers (`bench.servers`). Linux only."""
 
 import asyncio
+import json
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
+from statistics import quantiles
 from subprocess import Popen
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 
 import psycopg
 from handrail.config import load_project
 from handrail.scratch import scratch_server
 
-from bench.commands import database
-from bench.measure import BenchError, Command, ending, run
+from bench.measure import BenchError, Command, Cost, ending, run_until
 from bench.projects import ROOT
-from bench.start import HOST, answers, free_port
+from bench.servers import HOST, ME, TOKEN, Server, servers
+from bench.start import answers, free_port
 
 SECONDS, QUICK_SECONDS = 4.0, 2.0
 ROUNDS, QUICK_ROUNDS = 5, 3
 CLIENTS = 16
-START_SECONDS = 30
-USERS = 1000
-TOKEN = "a" * 43
+LOGIN_CLIENTS = 4
+START_SECONDS = 60
 TICKS = os.sysconf("SC_CLK_TCK")
-SERVERS = {"bare Starlette + asyncpg": ("uvicorn", "bench.bare:app", "--no-access-log"), "ours": ("app.server",)}
-PATHS = {"the current user": "/users/me", "100 users": "/users?limit=100"}
-FILL = """
-SET search_path TO "starter-fastapi-project";
-INSERT INTO users (id, email, name, role, sessions_since)
-SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User ' || n, 'admin', now() - interval '1 day'
-FROM generate_series(1, %(users)s) n;
-INSERT INTO sessions (id, user_id, family_hash, refresh_hash, access_hash, access_expires_at, idle_expires_at,
-                      expires_at, created_at, last_used_at, device, network)
-SELECT gen_random_uuid(), id, 'family', 'refresh', %(hash)s, now() + interval '1 day', now() + interval '1 day',
-       now() + interval '1 day', now(), now(), '', '127.0.0.1'
-FROM users LIMIT 1;
-ANALYZE;
-"""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What answering one path for some seconds took, and how much memory the server then had."""
+    """What answering for some seconds took, how long each client waited, and how much memory the server then had."""
 
-    requests: int
-    wall_seconds: float
+    waits: list[float]
+    seconds: float
     server_cpu_seconds: float
     database_cpu_seconds: float
     resident_bytes: int
+    logins: int = 0
 
     @property
     def cpu_seconds(self) -> float:
         """CPU time of one request, server and database together."""
-        return (self.server_cpu_seconds + self.database_cpu_seconds) / self.requests
+        return (self.server_cpu_seconds + self.database_cpu_seconds) / len(self.waits)
 
     @property
-    def per_second(self) -> float:
-        return self.requests / self.wall_seconds
+    def p99_seconds(self) -> float:
+        return quantiles(self.waits, n=100)[-1]
 
 
 @dataclass(frozen=True)
 class Served:
-    """One server: its loads by what was read, and the seconds to its first answer."""
+    """One server: its starts, its loads by what was read, and those of the current user while others log in."""
 
-    name: str
-    start_seconds: float
+    server: Server
+    starts: list[Cost] = field(default_factory=list)
     loads: dict[str, list[Load]] = field(default_factory=dict)
+    storms: list[Load] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that has been started, and a token that it knows."""
+
+    served: Served
+    process: Popen[bytes]
+    port: int
+    database: psycopg.Connection
+    token: str
 
 
 def measure_api(rounds: int, seconds: float) -> list[Served]:
-    """Measure each server on the same database, by turns, after an uncounted round.
+    """Measure the servers by turns, after an uncounted round.
 
     Raises:
         BenchError: A server did not start, or answered with something else than 200.
     """
-    with scratch_server(load_project(ROOT)) as server, database(server) as name, ExitStack() as stack:
-        url = server.url_of(name)
-        run(Command([sys.executable, "-m", "alembic", "upgrade", "head"], ROOT, {"DATABASE_URL": url}))
-        plain = url.replace("postgresql+psycopg", "postgresql").replace("postgresql+asyncpg", "postgresql")
-        connection = stack.enter_context(psycopg.connect(plain, autocommit=True))
-        fill = psycopg.ClientCursor(connection)  # puts the values in by itself: PostgreSQL takes them in no script
-        fill.execute(FILL, {"users": USERS, "hash": sha256(TOKEN.encode()).digest()})
-        running = {name: serve(name, arguments, plain, stack) for name, arguments in SERVERS.items()}
-        for number in range(rounds + 1):
-            print(f"api: {f'round {number} of {rounds}' if number else 'warm-up'}", file=sys.stderr)
-            for title, path in PATHS.items():
-                for served, process, port in running.values():
-                    load = measure_load(connection, process, port, path, seconds)
-                    if number:
-                        served.loads.setdefault(title, []).append(load)
-    return [served for served, _, _ in running.values()]
+    with scratch_server(load_project(ROOT)) as scratch, servers(scratch) as found, ExitStack() as stack:
+        measured = [Served(server) for server in found]
+        for number in turns("starts", rounds):
+            for served in measured:
+                cost = start_once(served.server)
+                if number:
+                    served.starts.append(cost)
+        running = [stack.enter_context(started(served)) for served in measured]
+        for number in turns("requests", rounds):
+            for each in running:
+                measure_loads(each, seconds, counted=number > 0)
+    return measured
 
 
-def serve(name: str, arguments: Sequence[str], url: str, stack: ExitStack) -> tuple[Served, Popen[bytes], int]:
-    port, began = free_port(), time.perf_counter()
-    argv = [sys.executable, "-m", *arguments, "--host", HOST, "--port", str(port)]
-    mails = stack.enter_context(TemporaryDirectory(prefix="bench-"))
-    production = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://www.example.com", "MAIL_FOLDER": mails}
-    command = Command(argv, ROOT, {"DATABASE_URL": url, **production})
-    output = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack closes it
-    process = command.start(output)
-    stack.enter_context(ending(process))
-    while not answers(port):
-        if time.perf_counter() - began > START_SECONDS:
-            raise BenchError(f"{name} did not answer within {START_SECONDS} seconds")
-        time.sleep(0.005)
-    return Served(name, time.perf_counter() - began), process, port
+def turns(what: str, rounds: int) -> Iterator[int]:
+    for number in range(rounds + 1):
+        print(f"api, {what}: {f'round {number} of {rounds}' if number else 'warm-up'}", file=sys.stderr)
+        yield number
 
 
-def measure_load(connection: psycopg.Connection, process: Popen[bytes], port: int, path: str, seconds: float) -> Load:
-    server, databases, began = cpu_seconds([process.pid]), cpu_seconds(backends(connection)), time.perf_counter()
-    requests = asyncio.run(send_all(port, path, seconds))
-    wall = time.perf_counter() - began
-    resident = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    spent = cpu_seconds([process.pid]) - server, cpu_seconds(backends(connection)) - databases
-    return Load(requests, wall, *spent, resident)
+def start_once(server: Server) -> Cost:
+    port = free_port()
+    return run_until(at_port(server.command, port), partial(answers, port, server.live), START_SECONDS)
 
 
-def backends(connection: psycopg.Connection) -> list[int]:
-    """Return the processes that serve this database's other connections; they must run on this machine."""
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    return [pid for (pid,) in connection.execute(query)]
+def at_port(command: Command, port: int) -> Command:
+    return Command([*command.argv, "--port", str(port)], command.folder, command.variables)
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(int(user) + int(system) for user, system in (each[11:13] for each in fields)) / TICKS
+@contextmanager
+def started(served: Served) -> Iterator[Running]:
+    server, port, began = served.server, free_port(), time.perf_counter()
+    with TemporaryFile() as output, psycopg.connect(server.database, autocommit=True) as connection:
+        process = at_port(server.command, port).start(output)
+        with ending(process):
+            while not answers(port, server.live):
+                if time.perf_counter() - began > START_SECONDS:
+                    raise BenchError(f"{server.name} did not answer within {START_SECONDS} seconds")
+                time.sleep(0.005)
+            token = TOKEN if server.login is None else asyncio.run(log_in(server, port))
+            yield Running(served, process, port, connection, token)
 
 
-async def send_all(port: int, path: str, seconds: float) -> int:
-    """Let all clients ask, one request after the other, until the time is over; return how many were answered."""
-    until = time.perf_counter() + seconds
-    return sum(await asyncio.gather(*(send(port, path, until) for _ in range(CLIENTS))))
-
-
-async def send(port: int, path: str, until: float) -> int:
-    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+async def log_in(server: Server, port: int) -> str:
     reader, writer = await asyncio.open_connection(HOST, port)
-    count = 0
-    while time.perf_counter() < until:
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if b" 200 " not in head[:16]:
-            raise BenchError(f"{path} was answered with {head[:40]!r}")
-        await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-        count += 1
+    writer.write(server.logging_in(1))
+    answer = json.loads(await read_answer(reader))
     writer.close()
-    return count
+    return str(answer["access_token"])
+
+
+def measure_loads(running: Running, seconds: float, *, counted: bool) -> None:
+    served = running.served
+    for title in served.server.paths:
+        load = measure_load(running, title, seconds)
+        if counted:
+            served.loads.setdefault(title, []).append(load)
+    if served.server.login:
+        storm = measure_load(running, ME, seconds, login_clients=LOGIN_CLIENTS)
+        if counted:
+            served.storms.append(storm)
+
+
+def measure_load(running: Running, title: str, seconds: float, login_clients: int = 0) -> Load:
+    pid, server = running.process.pid, running.served.server
+    own, databases = cpu_seconds(pid), backends(running.database)
+    request = server.reading(server.paths[title], running.token)
+    waits, logins = asyncio.run(send_all(running, request, login_clients, seconds))
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    in_database = sum(now - databases.get(backend, 0) for backend, now in backends(running.database).items())
+    return Load(waits, seconds, cpu_seconds(pid) - own, in_database, resident, logins)
+
+
+def backends(connection: psycopg.Connection) -> dict[int, float]:
+    """Return the CPU seconds of the processes that serve this database's other connections, on this machine.
+
+    What one has used that is gone again, as those beyond a fixed pool are, nobody can tell.
+    """
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    spent = {}
+    for (pid,) in connection.execute(query):
+        with suppress(FileNotFoundError):
+            spent[pid] = cpu_seconds(pid)
+    return spent
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+async def send_all(running: Running, request: bytes, login_clients: int, seconds: float) -> tuple[list[float], int]:
+    """Let all clients ask, one request after the other, until the time is over; return their waits, and the logins."""
+    until, port = time.perf_counter() + seconds, running.port
+    readers = [send(port, request, until) for _ in range(CLIENTS)]
+    logins = [send(port, running.served.server.logging_in(user), until) for user in range(1, login_clients + 1)]
+    waits = await asyncio.gather(*readers, *logins)
+    return [wait for client in waits[:CLIENTS] for wait in client], sum(len(client) for client in waits[CLIENTS:])
+
+
+async def send(port: int, request: bytes, until: float) -> list[float]:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    waits = []
+    while (began := time.perf_counter()) < until:
+        writer.write(request)
+        await read_answer(reader)
+        waits.append(time.perf_counter() - began)
+    writer.close()
+    return waits
+
+
+async def read_answer(reader: asyncio.StreamReader) -> bytes:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    body = await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+    if b" 200 " not in head[:16]:
+        raise BenchError(f"a request was answered with {head[:40]!r} {body[:200]!r}")
+    return body

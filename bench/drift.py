@@ -134,7 +134,7 @@ def cost_of(url: URL, way: Callable[[Connection], object]) -> Cost:
         backend: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         connection.rollback()
         way(connection)
-        return cpu_seconds([backend])
+        return cpu_seconds(backend)
 
     began, cpu = time.perf_counter(), time.process_time()
     backend = with_connection(url, work, application="bench")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from statistics import median
 
-from bench.api import Load, Served
+from bench.api import LOGIN_CLIENTS, Load, Served
 from bench.autogenerate import STOCK, Scenario
 from bench.commands import Comparison
 from bench.drift import GOAL as DRIFT_GOAL
@@ -15,6 +15,7 @@ from bench.drift import Found
 from bench.measure import Cost
 from bench.rehearse import GOAL_SECONDS, ROWS, Rehearsed
 from bench.review import Reviewing
+from bench.servers import BARE, ME, OURS, PAGE, PEER
 from bench.start import Start
 
 DISTRIBUTIONS = ("alembic", "sqlalchemy", "asyncpg", "fastapi", "uvicorn")
@@ -237,47 +238,88 @@ def review_json(reviews: Sequence[Reviewing]) -> list[dict[str, object]]:
     return [{"review": review.name, "goal": review.goal, **milliseconds(review.costs)} for review in reviews]
 
 
-def api_table(servers: Sequence[Served]) -> str:
-    """Return the CPU time of a request and requests per second, each divided by the bare server's."""
-    base = {title: request_figures(loads) for title, loads in servers[0].loads.items()}
-    rows = [
-        (
-            f"{served.name}, {title}",
-            *(f"{cost[name]:.0f}" for name in ("server_us", "database_us", "cpu_us")),
-            f"{cost['cpu_us'] / base[title]['cpu_us']:.2f}",
-            f"{cost['per_second']:.0f}",
-            f"{cost['per_second'] / base[title]['per_second']:.2f}",
-            f"{served.start_seconds * 1000:.0f}",
-            f"{cost['resident_mib']:.0f}",
-        )
-        for served in servers
-        for title, loads in served.loads.items()
-        for cost in [request_figures(loads)]
-    ]
+def api_table(measured: Sequence[Served]) -> str:
+    """Return a table of requests, and one of starts, memory and the longest waits while others log in."""
     return "\n".join(
         [
-            aligned([("GET", "server", "database", "CPU", "ratio", "req/s", "ratio", "start", "MiB"), *rows]),
+            aligned([("GET", "server", "database", "CPU", "of bare", "times peer", "goal"), *request_rows(measured)]),
             "",
-            "Medians; CPU in microseconds per request, server process and PostgreSQL's backends together. Start is the",
-            "one start, in milliseconds to the first 200.",
+            "Medians; CPU in microseconds per request, server process and PostgreSQL's backends together. Of bare and",
+            "times peer: requests per CPU-second, divided by those of the other.",
+            "",
+            aligned(
+                [
+                    ("server", "start", "of peer", "CPU", "MiB", "p99", "with logins", "rise", "logins/s"),
+                    *server_rows(measured),
+                ]
+            ),
+            "",
+            "Start: milliseconds to the first 200, and the CPU of that process up to its end. p99: milliseconds that a",
+            f"client waits for the current user, alone and while {LOGIN_CLIENTS} others log in without a pause.",
         ]
     )
 
 
-def api_json(servers: Sequence[Served]) -> list[dict[str, object]]:
+def request_rows(measured: Sequence[Served]) -> Iterator[tuple[str, ...]]:
+    for title in measured[0].loads:
+        costs = {served.server.name: request_figures(served.loads[title]) for served in measured}
+        for name, cost in costs.items():
+            goals = {ME: "0.50, 3", PAGE: "3"} if PEER in costs else {}
+            yield (
+                f"{name}, {title}",
+                *(f"{cost[figure]:.0f}" for figure in ("server_us", "database_us", "cpu_us")),
+                f"{costs[BARE]['cpu_us'] / cost['cpu_us']:.2f}",
+                f"{costs[PEER]['cpu_us'] / cost['cpu_us']:.1f}" if PEER in costs else "",
+                f">= {goals[title]}" if name == OURS and title in goals else "",
+            )
+
+
+def server_rows(measured: Sequence[Served]) -> Iterator[tuple[str, ...]]:
+    starts = {served.server.name: milliseconds(served.starts) for served in measured}
+    for served in measured:
+        start, quiet = starts[served.server.name], request_figures(served.loads[ME])
+        yield (
+            served.server.name,
+            f"{start['wall_ms']:.0f}",
+            f"{start['wall_ms'] / starts[PEER]['wall_ms']:.2f}" if PEER in starts else "",
+            f"{start['cpu_ms']:.0f}",
+            f"{request_figures(served.loads[PAGE])['resident_mib']:.0f}",
+            f"{quiet['p99_ms']:.0f}",
+            *storm_cells(served, quiet["p99_ms"]),
+        )
+
+
+def storm_cells(served: Served, quiet_ms: float) -> tuple[str, ...]:
+    if not served.storms:
+        return "", "", ""
+    storm = request_figures(served.storms)
+    return (
+        f"{storm['p99_ms']:.0f}",
+        f"{(storm['p99_ms'] / quiet_ms - 1) * 100:.0f} %",
+        f"{storm['logins_per_second']:.0f}",
+    )
+
+
+def api_json(measured: Sequence[Served]) -> list[dict[str, object]]:
     return [
-        {"server": served.name, "read": title, "start_ms": round(served.start_seconds * 1000), **request_figures(loads)}
-        for served in servers
-        for title, loads in served.loads.items()
+        {
+            "server": served.server.name,
+            "start": milliseconds(served.starts),
+            **{title: request_figures(loads) for title, loads in served.loads.items()},
+            **({"while others log in": request_figures(served.storms)} if served.storms else {}),
+        }
+        for served in measured
     ]
 
 
 def request_figures(loads: Sequence[Load]) -> dict[str, float]:
     return {
-        "server_us": round(median(load.server_cpu_seconds / load.requests for load in loads) * 1e6, 1),
-        "database_us": round(median(load.database_cpu_seconds / load.requests for load in loads) * 1e6, 1),
+        "server_us": round(median(load.server_cpu_seconds / len(load.waits) for load in loads) * 1e6, 1),
+        "database_us": round(median(load.database_cpu_seconds / len(load.waits) for load in loads) * 1e6, 1),
         "cpu_us": round(median(load.cpu_seconds for load in loads) * 1e6, 1),
-        "per_second": round(median(load.per_second for load in loads), 1),
+        "per_second": round(median(len(load.waits) / load.seconds for load in loads), 1),
+        "p99_ms": round(median(load.p99_seconds for load in loads) * 1e3, 1),
+        "logins_per_second": round(median(load.logins / load.seconds for load in loads), 1),
         "resident_mib": round(median(load.resident_bytes for load in loads) / 2**20, 1),
     }
 

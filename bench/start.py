@@ -116,10 +116,10 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def answers(port: int) -> bool:
+def answers(port: int, path: str = "/health/live") -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/health/live")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
