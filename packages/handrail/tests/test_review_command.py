@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +104,39 @@ def test_plain_sql_needs_no_project(project: SmallProject, tmp_path: Path) -> No
     assert "a.sql:4  danger  drops-table" in said
     assert said.count("danger") == 2
     assert reviewed(project, "b.sql", code=CLEAN).startswith("Nothing found")
+
+
+PROBE = """
+import sys
+from handrail.cli import main
+sys.argv = ["handrail", "review", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(sorted({name.partition(".")[0] for name in sys.modules} & {"sqlalchemy", "alembic", "mako", "asyncio"}))
+"""
+
+
+def imported(project: SmallProject, *arguments: str) -> list[str]:
+    """Return what a review printed and, in the last line, the packages that it has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        cwd=project.root,
+        env=project.base_environment() | project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_sql_file_needs_neither_sqlalchemy_nor_alembic(project: SmallProject) -> None:
+    project.write("a.sql", "ALTER TABLE t ADD COLUMN u int DEFAULT 1 REFERENCES other; DROP TABLE old;\n")
+
+    *said, packages = imported(project, "a.sql")
+
+    assert "drops-table" in " ".join(said)
+    assert packages == "[]"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handrail.effects import Broken, Effect, Relation, together
-from handrail.predict.placed import Placed
-from handrail.sizes import Sizes
+
+if TYPE_CHECKING:
+    from handrail.predict.placed import Placed
+    from handrail.sizes import Sizes
 
 # What an ordinary disk and one process reach; a rehearsal on the real thing knows better.
 READ_BYTES_PER_SECOND = 200e6

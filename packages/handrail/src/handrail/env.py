@@ -31,7 +31,7 @@ from handrail.history import THROWAWAY, history_catalog, history_database, histo
 from handrail.ownership import Ownership, create_schema
 from handrail.renames.terminal import ask_on_terminal
 from handrail.report.text import described
-from handrail.review import Reviewer
+from handrail.review.reviewer import Reviewer
 from handrail.scripts import read_scripts
 from handrail.target import target_catalog
 from handrail.unchanged import Unchanged

@@ -17,7 +17,8 @@ from handrail.hint import hint
 from handrail.notes import MARKED, Mark, bare, unallowed
 from handrail.predict import State
 from handrail.report.text import described
-from handrail.review import Reviewed, Reviewer
+from handrail.review import Reviewed
+from handrail.review.reviewer import Reviewer
 from handrail.scripts import ancestors, read_script, read_scripts
 from handrail.sizes import Sizes
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
 from handrail.effects import Relation
 from handrail.errors import ConfigurationError
 
@@ -20,16 +18,14 @@ if TYPE_CHECKING:
 SMALL_ROWS = 100_000
 SMALL_BYTES = 16 * 1024 * 1024
 
-QUERY = text(
-    """
+QUERY = """
     SELECT n.nspname, c.relname,
         CASE WHEN c.relkind <> 'p' AND pg_relation_size(c.oid) = 0 THEN 0 ELSE c.reltuples::bigint END,
         CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)
             FROM pg_partition_tree(c.oid) t WHERE t.isleaf) ELSE pg_total_relation_size(c.oid) END
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    """
-)
+"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Sizes:
         return cls(
             {
                 Relation(schema, name): Size(rows if rows >= 0 else None, int(size))
-                for schema, name, rows, size in connection.execute(QUERY)
+                for schema, name, rows, size in connection.exec_driver_sql(QUERY)
             },
             known=True,
         )

@@ -19,7 +19,7 @@ from handrail.findings import Severity
 from handrail.heads import refuse_two_heads
 from handrail.lock import FileLock
 from handrail.report import as_text
-from handrail.review import Reviewer
+from handrail.review.reviewer import Reviewer
 from handrail.schema_file import carry_over, path_of, schema_file
 from handrail.scripts import read_scripts
 from handrail.whole_file import UNFINISHED

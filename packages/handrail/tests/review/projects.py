@@ -6,7 +6,8 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from handrail.findings import Finding
-from handrail.review import Reviewed, Reviewer
+from handrail.review import Reviewed
+from handrail.review.reviewer import Reviewer
 from handrail.sizes import Sizes
 
 HEAD = '''"""{title}"""

@@ -8,7 +8,7 @@ import pytest
 
 import truth_table
 from handrail.findings import Severity
-from handrail.review import review_sql
+from handrail.review.sql_file import review_sql
 from handrail.rules import RULES
 from review.cases import HARMLESS, HAZARDS, IN_USE, Case, cases
 from review.projects import reviewed, rules

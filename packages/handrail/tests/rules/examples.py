@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 import handrail.workarounds  # noqa: F401 - puts Alembic's faults right, as env.py does
 from handrail.findings import Finding
 from handrail.predict import State
-from handrail.review import Reviewer
+from handrail.review.reviewer import Reviewer
 from handrail.scripts import read_scripts
 from handrail.sizes import Sizes
 

@@ -9,11 +9,9 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError
-
 from handrail.catalog.objects import KINDS, Catalog, Name
 from handrail.catalog.queries import FRAME, GROUPS, LATER
-from handrail.connection import literal
+from handrail.quoting import literal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,6 +80,9 @@ def read_alike(value: Any) -> Any:
 @contextmanager
 def canonical_settings(connection: Connection) -> Iterator[None]:
     """Let the server write its texts in one way, whatever role, database and session are set to."""
+    # Imported here, because predictions know catalogs and no database.
+    from sqlalchemy.exc import DBAPIError
+
     query = ", ".join(f"current_setting('{name}')" for name in CANONICAL)
     before = connection.exec_driver_sql(f"SELECT {query}", execution_options=AS_IT_IS).one()
     _set(connection, dict(CANONICAL))

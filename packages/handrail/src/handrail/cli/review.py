@@ -75,7 +75,7 @@ def review(what: tuple[str, ...], since: str | None, stats: Path | None, shape: 
 
 def reviewed_files(files: list[Path], sizes: Sizes) -> list[Reviewed]:
     """Review SQL files, each by itself, and revisions that are named by their files."""
-    from handrail.review import review_sql
+    from handrail.review.sql_file import review_sql
 
     reviews = []
     for file in files:
@@ -94,7 +94,7 @@ def reviewed_files(files: list[Path], sizes: Sizes) -> list[Reviewed]:
 
 def reviewed_script(file: Path, sizes: Sizes) -> list[Reviewed]:
     """Review a revision that is named by its file, after those that it follows in its folder."""
-    from handrail.review import Reviewer
+    from handrail.review.reviewer import Reviewer
     from handrail.scripts import read_script
 
     script = read_script(file.resolve())
@@ -106,7 +106,7 @@ def reviewed_script(file: Path, sizes: Sizes) -> list[Reviewed]:
 
 def reviewed_revisions(wanted: list[str], since: str | None, sizes: Sizes) -> list[Reviewed]:
     """Review revisions of the project here."""
-    from handrail.review import Reviewer
+    from handrail.review.reviewer import Reviewer
     from handrail.scripts import selected
     from handrail.upstream import changed_since, shared_branches
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from postgast import pg_query_pb2 as pb
 
-from handrail.catalog.ddl.spelling import identifier
 from handrail.effects import LockMode, Lost, Relation, Wanted
 from handrail.findings import Severity
 from handrail.predict.syntax import is_serial, names, relation, type_name
 from handrail.predict.upkeep import is_concurrent
 from handrail.predict.volatile import is_volatile
+from handrail.quoting import identifier
 from handrail.rules.rule import Hit, Step, about, in_schema, in_text, rule, spelled
 
 

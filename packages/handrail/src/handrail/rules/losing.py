@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
-from handrail.catalog.ddl.spelling import identifier
 from handrail.effects import Lost
 from handrail.findings import Severity
 from handrail.predict.rows import is_limited, is_unconditional
+from handrail.quoting import identifier
 from handrail.rules.rule import Hit, Step, about, rule, spelled
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import postgast
 from postgast import pg_query_pb2 as pb
 
-from handrail.catalog.ddl.spelling import identifier
 from handrail.effects import Effect, LockMode, Relation
 from handrail.findings import Severity
 from handrail.hint import quotable
 from handrail.predict.parts import Part
 from handrail.predict.state import State
 from handrail.predict.syntax import Node
+from handrail.quoting import identifier
 from handrail.sizes import Sizes
 
 

@@ -1,7 +1,9 @@
-"""Statements: the SQL that a revision or a file would run, each with its line, found without a database."""
+"""Statements: the SQL that a revision or a file would run, each with its line, found without a database.
 
-from handrail.statements.revision import Rendered, Trouble, render
+What runs revisions for that is in `revision`, which needs Alembic; a SQL file does not.
+"""
+
 from handrail.statements.sql_file import read_sql
 from handrail.statements.statement import Statement
 
-__all__ = ["Rendered", "Statement", "Trouble", "read_sql", "render"]
+__all__ = ["Statement", "read_sql"]

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
-
 from handrail.catalog.objects import Kind, Name
-from handrail.connection import literal
+from handrail.quoting import identifier as identifier  # noqa: PLC0414 - many take it from here
+from handrail.quoting import literal
 
-# What PostgreSQL (`pg_get_keywords`, "can be function or type") takes for no name either; SQLAlchemy has only some.
-ALSO_RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
 MAX_NAME_BYTES = 63  # of an identifier, unless PostgreSQL was compiled otherwise
-PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 # The word after CREATE, DROP and COMMENT ON, where it is not the kind's own.
 WORDS = {Kind.ENUM: "TYPE", Kind.COMPOSITE: "TYPE", Kind.RANGE: "TYPE"}
-
-
-def identifier(name: str) -> str:
-    """Return a name as PostgreSQL itself would print it."""
-    if PLAIN.fullmatch(name) and name not in RESERVED_WORDS and name not in ALSO_RESERVED:
-        return name
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
 
 
 def identifiers(names: Iterable[str]) -> str:

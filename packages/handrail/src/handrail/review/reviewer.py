@@ -1,10 +1,10 @@
-"""Review revisions and SQL files: what each does, found without a database and judged before anything is run."""
+"""Review revisions: one after the other, each on what those before it have made."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import postgast
@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from handrail.actions import Action, actions, is_reversible
+from handrail.actions import actions, is_reversible
 from handrail.config import find_pyproject
 from handrail.configuration import script_folders
 from handrail.errors import ConfigurationError
@@ -22,39 +22,12 @@ from handrail.judge import judge, unseen
 from handrail.notes import AllowNote, bare, lines, problems
 from handrail.predict import Answers, State, predict
 from handrail.predict.placed import place
+from handrail.review.reviewed import Reviewed
 from handrail.scripts import Script, read_scripts
 from handrail.sizes import Sizes
-from handrail.statements import Rendered, Statement, Trouble, read_sql, render
+from handrail.statements.revision import Rendered, Trouble, render
 
 WITHOUT_VALUE = re.compile(r"A value is required for bind parameter '(\w+)'")
-
-
-@dataclass(frozen=True)
-class Reviewed:
-    """What was found in one file.
-
-    Attributes:
-        file: Its name, relative to the project where it lies in it.
-        revision: The revision's id; empty of a SQL file.
-        title: What it says that it does.
-        findings: In the order of their lines.
-        statements: How many statements were looked at.
-        actions: What they do, one by one.
-        reversible: Whether there is a downgrade that does something; None for a SQL file.
-    """
-
-    file: str
-    revision: str = ""
-    title: str = ""
-    findings: list[Finding] = field(default_factory=list)
-    statements: int = 0
-    actions: list[Action] = field(default_factory=list)
-    reversible: bool | None = None
-
-    @property
-    def judged(self) -> bool:
-        """Whether all of it could be seen."""
-        return not any(finding.rule == "unseen" for finding in self.findings)
 
 
 class Reviewer:
@@ -164,27 +137,6 @@ class Reviewer:
 
     def _named(self, path: Path) -> str:
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-
-
-def review_sql(path: Path, text: str, sizes: Sizes | None = None) -> Reviewed:
-    """Judge a SQL file by itself.
-
-    Args:
-        path: Its name.
-        text: What is in it.
-        sizes: Of the tables.
-    """
-    try:
-        statements: Sequence[Statement] = read_sql(text)
-    except postgast.PgQueryError as error:
-        line = text.encode()[: max(error.cursorpos - 1, 0)].decode(errors="ignore").count("\n") + 1
-        reason = f"this is no SQL of PostgreSQL's: {error.message}"
-        return Reviewed(str(path), findings=[unseen(path.name, str(path), line, reason)])
-    state, sizes = State(), sizes or Sizes()
-    placed = place(statements, state)
-    findings = judge(placed, state, sizes, str(path))
-    done = list(actions(placed, sizes))
-    return Reviewed(str(path), title=path.name, findings=findings, statements=len(statements), actions=done)
 
 
 def _apply(sql: str, state: State) -> None:
