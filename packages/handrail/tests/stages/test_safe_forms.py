@@ -225,6 +225,20 @@ def test_others_write_while_rows_are_looked_at(shop: Shop, change: str) -> None:
     assert failed == []
 
 
+def test_the_validated_check_is_there_when_the_column_becomes_not_null(shop: Shop) -> None:
+    """It is what spares reading all rows while everybody waits, and PostgreSQL says so when it does."""
+    notices: list[str | None] = []
+    driver = shop.connection.connection.driver_connection
+    assert driver is not None
+    driver.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary))
+    for stage in shop.plan(SAFE["not null"][0]):
+        shop.execute("SET client_min_messages = debug1")
+        shop.run(steps(stage, None, None)[0])
+
+    proven = 'existing constraints on column "orders.customer" are sufficient to prove that it does not contain nulls'
+    assert proven in notices
+
+
 REFUSED = {
     "not-null-without-default": ORDERS + "ADD note text NOT NULL",
     "table-rewrite": ORDERS + "ALTER customer TYPE bigint",

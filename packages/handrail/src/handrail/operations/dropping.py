@@ -9,7 +9,7 @@ from handrail.catalog.objects import Attributes, Kind, Name
 from handrail.operations import columns, constraints, indexes, sequences, tables, user_types
 from handrail.operations.code import VIEWS, text_of
 from handrail.operations.foreign_keys import dropped_before
-from handrail.operations.identifiers import mentions_relation
+from handrail.operations.identifiers import ident, mentions_relation
 from handrail.operations.ordering import ordered_by_text, ordered_tables
 from handrail.operations.statement import drop
 from handrail.operations.user_types import TYPES, type_text
@@ -37,12 +37,27 @@ def early_functions(plan: Plan) -> dict[Name, Attributes]:
 
 
 def drop_constraints(plan: Plan) -> Iterator[MigrateOperation]:
-    gone = plan.to_drop(Kind.CONSTRAINT)
+    late = proofs(plan)
+    gone = {name: attributes for name, attributes in plan.to_drop(Kind.CONSTRAINT).items() if name not in late}
     gone |= {name: plan.dropped[name] for name in dropped_before(plan)}
     for foreign in (True, False):
         for name, attributes in gone.items():
             if (attributes["type"] == "foreign key") is foreign:
                 yield from constraints.drop_constraint(plan.sides, name, attributes)
+
+
+def drop_proofs(plan: Plan) -> Iterator[MigrateOperation]:
+    for name, attributes in proofs(plan).items():
+        yield from constraints.drop_constraint(plan.sides, name, attributes)
+
+
+def proofs(plan: Plan) -> dict[Name, Attributes]:
+    """Return the CHECKs that must outlive SET NOT NULL, as PostgreSQL then reads no rows."""
+    altered = plan.altered_columns()
+    required = {name for name, before, after, _ in altered if after["not_null"] and not before["not_null"]}
+    proven = {(name.owner, f"({ident(name.name)} IS NOT NULL)") for name in required}
+    gone = {name: a for name, a in plan.to_drop(Kind.CONSTRAINT).items() if name not in plan.created}
+    return {name: a for name, a in gone.items() if (name.owner, a.get("expression")) in proven}
 
 
 def drop_indexes(plan: Plan) -> Iterator[MigrateOperation]:

@@ -27,6 +27,7 @@ STEPS: tuple[Step, ...] = (
     creating.create_sequences,
     creating.create_tables,
     creating.change_columns,
+    dropping.drop_proofs,
     creating.own_sequences,
     creating.alter_tables,
     creating.add_constraints,
