@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from faults.shop import revision
+from handrail.errors import DatabaseAheadError, HeadsError
 from small_project import SmallProject
 
 CLEAN, FOUND, NOT_JUDGED, WRONG = 0, 1, 2, 3
@@ -248,6 +249,17 @@ def test_the_plan_tells_what_the_upgrade_will_do(new_project: Callable[..., Smal
         "r3",
     ]
     assert project.succeeds("current").split()[0] == "r1"
+
+    unknown = project.handrail("plan", "r9")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (HeadsError.exit_code, 1), unknown.stderr
+    project.succeeds("upgrade", "r2")
+    (project.root / "alembic/versions/r2.py").unlink()
+    (project.root / "alembic/versions/r3.py").unlink()
+    ahead = project.handrail("plan")
+    assert ahead.returncode == DatabaseAheadError.exit_code
+    assert ahead.stderr.startswith(
+        "error: nothing was changed: the database is at r2, and this code has no such revision."
+    )
 
 
 def test_offline_sql_begins_with_what_was_found(project: SmallProject) -> None:

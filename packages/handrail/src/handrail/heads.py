@@ -34,6 +34,19 @@ def refuse_two_heads(directory: ScriptDirectory, root: Path) -> None:
     )
 
 
+def unclear(directory: ScriptDirectory, error: Exception) -> str:
+    """Return what to say when Alembic cannot tell which revisions are meant."""
+    heads = sorted(directory.get_heads())
+    if len(heads) < 2 or "Multiple head" not in str(error):
+        return f"nothing was changed: {error}. What there is: alembic history"
+    return (
+        f"nothing was changed: there are {len(heads)} heads, so it is not clear what `head` is:\n"
+        + "".join(f"    {described(directory, head)}\n" for head in heads)
+        + "  Two branches were merged that each added a revision. Put the one that is nowhere applied yet "
+        f"behind the other:\n    handrail rebase {heads[-1]}\n  or join them:\n    {merge_command(heads)}"
+    )
+
+
 def local_heads(directory: ScriptDirectory, root: Path) -> list[str]:
     """Return the heads of which others have nothing: most often the one that did not come with the last pull."""
     return [

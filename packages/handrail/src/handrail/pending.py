@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alembic.script.revision import RevisionError
+
+from handrail.errors import HeadsError
 from handrail.gate import review_on
+from handrail.heads import unclear
+from handrail.upgrade.journal import Journal
 from handrail.upgrade.standing import schema_of
-from handrail.upgrade.versions import name_of, rows
+from handrail.upgrade.versions import check_versions, name_of, rows
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,8 +34,19 @@ def pending(
         config: Alembic's configuration.
         directory: The revisions.
         target: Up to which revision.
+
+    Raises:
+        HandrailError: What the upgrade itself would say about the version table or the target.
     """
-    applied = rows(connection, name_of(schema_of(connection, project), project.version_table))
-    steps = list(directory.iterate_revisions(target, tuple(applied) or "base", implicit_base=True))
+    schema = schema_of(connection, project)
+    table = name_of(schema, project.version_table)
+    applied = rows(connection, table)
+    journal = Journal(schema)
+    journal.look(connection)
+    check_versions(applied, directory, table, journal.entries(connection))
+    try:
+        steps = list(directory.iterate_revisions(target, tuple(applied) or "base", implicit_base=True))
+    except RevisionError as error:
+        raise HeadsError(unclear(directory, error)) from error
     paths = [Path(script.path) for script in reversed(steps)]
     return [reviewed for _, reviewed in review_on(paths, connection, project, config, directory)]

@@ -19,7 +19,7 @@ from handrail.catalog import Catalog, Kind
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
 from handrail.gate import pass_gate
-from handrail.heads import described, merge_command
+from handrail.heads import unclear
 from handrail.ownership import create_schema
 from handrail.report.plan import as_plan
 from handrail.upgrade.bundle import Bundle
@@ -105,7 +105,7 @@ class Upgrade:
         try:
             return list(self.migration.opts["fn"](tuple(self.versions), self.migration))
         except CommandError as error:
-            raise HeadsError(self._unclear(error)) from error
+            raise HeadsError(unclear(self.directory, error)) from error
 
     def read(self) -> None:
         """Read version table and journal."""
@@ -115,17 +115,6 @@ class Upgrade:
             self.versions = rows(self.connection, self.version_table)
             self.journal.look(self.connection)
             self.entries = self.journal.entries(self.connection)
-
-    def _unclear(self, error: CommandError) -> str:
-        heads = sorted(self.directory.get_heads())
-        if len(heads) < 2 or "Multiple head" not in str(error):
-            return f"nothing was changed: {error}. What there is: alembic history"
-        return (
-            f"nothing was changed: there are {len(heads)} heads, so it is not clear what `head` is:\n"
-            + "".join(f"    {described(self.directory, head)}\n" for head in heads)
-            + "  Two branches were merged that each added a revision. Put the one that is nowhere applied yet "
-            f"behind the other:\n    handrail rebase {heads[-1]}\n  or join them:\n    {merge_command(heads)}"
-        )
 
     def migrate(self) -> None:
         """Do what the command asks for."""
