@@ -32,7 +32,7 @@ def filled(url: str) -> str:
 
 
 def test_rows_and_values_are_counted(filled: str) -> None:
-    found = at_stake([TABLE, COLUMN], filled)
+    found = at_stake([TABLE, COLUMN], parse_url(filled))
 
     assert found[TABLE].startswith("1,200 rows in the development database (2")
     assert found[COLUMN].startswith("400 of 1,200 rows hold a value in the development database (2")
@@ -42,21 +42,19 @@ def test_many_rows_are_estimated_and_that_is_said(filled: str, monkeypatch: pyte
     with_connection(parse_url(filled), lambda c: c.execute(text("ANALYZE")), application="test", autocommit=True)
     monkeypatch.setattr(drops, "EXACT", 1000)
 
-    assert at_stake([TABLE], filled)[TABLE].startswith("about 1,200 rows")
+    assert at_stake([TABLE], parse_url(filled))[TABLE].startswith("about 1,200 rows")
 
 
 def test_what_is_not_there_is_said(filled: str) -> None:
     missing = [Name(Kind.TABLE, "my-shop", "", "none"), Name(Kind.COLUMN, "my-shop", 'Or"ders', "none")]
 
-    found = at_stake([*missing, TABLE], filled)
+    found = at_stake([*missing, TABLE], parse_url(filled))
 
     assert "no such table" in found[missing[0]]
     assert "not known how many" in found[missing[1]]
     assert "1,200 rows" in found[TABLE]
 
 
-@pytest.mark.parametrize(
-    "url", [None, "postgresql://nobody@127.0.0.1:1/none", "postgresql://nobody@127.0.0.1/none", "x"]
-)
+@pytest.mark.parametrize("url", [None, "postgresql://nobody@127.0.0.1:1/none", "postgresql://nobody@127.0.0.1/none"])
 def test_it_never_fails(url: str | None) -> None:
-    assert "not known how many" in at_stake([TABLE], url)[TABLE]
+    assert "not known how many" in at_stake([TABLE], parse_url(url) if url else None)[TABLE]

@@ -42,7 +42,7 @@ from handrail.target import stated_names
 if TYPE_CHECKING:
     from alembic.autogenerate.api import RevisionContext
     from alembic.operations.ops import MigrationScript
-    from sqlalchemy import Connection, MetaData
+    from sqlalchemy import URL, Connection, MetaData
 
     from handrail.config import Project
 
@@ -131,7 +131,7 @@ def propose(
     *,
     answers: Sequence[str],
     ask: Callable[[str], bool] | None,
-    development_url: str | None,
+    development_url: URL | None,
 ) -> None:
     """Put the revisions that are needed in place of the one that Alembic has prepared.
 

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from handrail.connection import parse_url
-from handrail.development import database_url
+from handrail.development import database_url, database_url_at_hand
 from handrail.errors import ConfigurationError, MigrationError
 from handrail.revisions import PLACEHOLDER_URL
 
@@ -51,6 +51,12 @@ def load_scripts(config: Config) -> ScriptDirectory:
 def database_of(project: Project, config: Config) -> URL:
     """Return the URL of alembic.ini, else of the environment, else of the development server, which is started."""
     return parse_url(ini_url(config) or project.migration_url or database_url(project))
+
+
+def database_at_hand(project: Project, config: Config) -> URL | None:
+    """Return the same URL, but start nothing; for a look at the database that is not worth a server."""
+    url = ini_url(config) or project.migration_url or database_url_at_hand(project)
+    return parse_url(url) if url else None
 
 
 def ini_url(config: Config) -> str | None:

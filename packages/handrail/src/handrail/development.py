@@ -32,6 +32,15 @@ def database_url(project: Project) -> str:
     return cluster.url()
 
 
+def database_url_at_hand(project: Project) -> str | None:
+    """Return the same URL, but start nothing: None where it would be that of a development PostgreSQL that is down."""
+    if project.database_url or project.production:
+        return project.database_url
+    from handrail.postgres import development_cluster
+
+    return development_cluster(project.root).status().url
+
+
 def refuse_in_production(project: Project) -> None:
     """Raise ConfigurationError where a database may not be invented."""
     if project.production:

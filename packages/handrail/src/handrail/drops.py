@@ -13,14 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog.objects import Kind, Name
-from handrail.connection import parse_url, with_connection
+from handrail.connection import with_connection
 from handrail.errors import HandrailError
 from handrail.operations.identifiers import ident, qualified, table_of
 from handrail.operations.statement import sql_text
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
-    from sqlalchemy import Connection
+    from sqlalchemy import URL, Connection
 
 EXACT = 1_000_000  # rows up to which they are counted rather than estimated
 TIMEOUT_MILLISECONDS = 3000
@@ -51,13 +51,13 @@ def run_remark(_operations: Operations, _remark: Remark) -> None:
     """Nothing happens."""
 
 
-def remark(lost: Iterable[Name], dropped: Iterable[Name], url: str | None) -> Remark:
+def remark(lost: Iterable[Name], dropped: Iterable[Name], url: URL | None) -> Remark:
     """Return the lines that mark what a revision destroys, and tell how much that is.
 
     Args:
         lost: Tables and columns that go, and columns and types whose values may not fit any more.
         dropped: Those of them that go.
-        url: The development database; None when none is configured. It is only asked, and for a moment.
+        url: The development database; None when it is not running. It is only asked, and for a moment.
     """
     lost, gone = list(lost), set(dropped)
     amounts = at_stake([name for name in lost if name.kind in RULE], url)
@@ -78,14 +78,14 @@ def spelled(name: Name) -> str:
     return ".".join(part for part in (name.schema, name.table, name.name) if part)
 
 
-def at_stake(names: Iterable[Name], url: str | None) -> Mapping[Name, str]:
+def at_stake(names: Iterable[Name], url: URL | None) -> Mapping[Name, str]:
     """Return for each table or column how many rows or values the development database holds, in words.
 
     Never fails: what cannot be found out is said.
     """
     names = list(names)
     if url is None:
-        return dict.fromkeys(names, "not known how many: no development database is configured")
+        return dict.fromkeys(names, "not known how many: the development database is not running")
     today = datetime.datetime.now(tz=datetime.UTC).date()
 
     def work(connection: Connection) -> dict[Name, str]:
@@ -94,7 +94,7 @@ def at_stake(names: Iterable[Name], url: str | None) -> Mapping[Name, str]:
         return {name: f"{_amount(connection, name)} in the development database ({today})" for name in names}
 
     try:
-        return with_connection(parse_url(url), work, application="handrail drops")
+        return with_connection(url, work, application="handrail drops")
     except (HandrailError, DBAPIError, OSError):
         return dict.fromkeys(names, "not known how many: the development database does not answer")
 

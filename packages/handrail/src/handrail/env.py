@@ -20,7 +20,7 @@ from handrail.autogenerate import Proposal, check, propose
 from handrail.cache import Cache
 from handrail.catalog import Kind, Name
 from handrail.config import Project, load_project
-from handrail.configuration import database_of, script_folders
+from handrail.configuration import database_at_hand, database_of, script_folders
 from handrail.connection import parse_url, with_connection
 from handrail.discovery import import_models, load_metadata, without_garbage_collection
 from handrail.drift.mention import mention_drift, warn_of_lie
@@ -161,8 +161,8 @@ def compare_with_history(
         history = history_catalog(server, url, cache)
         target = target_catalog(server, metadata, history, url.database or "", cache)
 
-        if command_name() == "revision" and project.database_url:
-            mention_drift(project, parse_url(project.database_url))
+        if command_name() == "revision" and (own := database_at_hand(project, config)):
+            mention_drift(project, own)
 
         def work(connection: Connection) -> None:
             # Before the comparison hides our schemas from the search path.
@@ -192,7 +192,7 @@ def propose_on(connection: Connection, proposal: Proposal, config: Config, uncha
             directives,
             answers=x_arguments("rename"),
             ask=ask_on_terminal if sys.stdin.isatty() and config.cmd_opts is not None else None,
-            development_url=proposal.project.database_url,
+            development_url=database_at_hand(proposal.project, config),
         )
         if not directives:
             print("Models and revisions agree, so nothing was written.", file=sys.stderr)

@@ -158,7 +158,7 @@ def test_an_enum_lives_in_our_schema(starter: Starter, empty_database: str) -> N
 
 
 def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None:
-    """Nothing in `public` or in another schema is touched, and ours are not proposed twice."""
+    """Nothing in `public` or in another schema is touched, and ours are not proposed twice; edits of ours are said."""
     starter = starter_with_database
     starter.run("alembic upgrade head")
     url = url_of(starter)
@@ -167,12 +167,15 @@ def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None
         "CREATE TABLE public.alembic_version (version_num text)",
         "CREATE SCHEMA accounting",
         "CREATE TABLE accounting.users (id int)",
+        'ALTER TABLE "starter-fastapi-project".users ADD COLUMN by_hand int',
         "ALTER DATABASE {database} SET search_path = 'starter-fastapi-project', accounting, public",
     ):
         execute(url, statement)
 
     assert "No new upgrade operations detected" in starter.run("alembic check")
-    assert "nothing was written" in starter.shell('alembic revision --autogenerate -m "nothing"').stderr
+    said = starter.shell('alembic revision --autogenerate -m "nothing"').stderr
+    assert "nothing was written" in said
+    assert "Your database was changed by hand since f4625ec5c157" in said
 
 
 def test_the_own_tests_pass_in_a_copy(starter: Starter) -> None:

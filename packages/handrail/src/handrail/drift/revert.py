@@ -55,10 +55,9 @@ def revert(place: Place, found: Drift) -> Revert:
 
 def losses(place: Place, undone: Sequence[Difference]) -> Iterator[str]:
     """Yield what is lost, with how much that is."""
-    url = place.url.render_as_string(hide_password=False)
     leading = [group[0] for group in groups(undone)]
     gone = [d.name for d in leading if d.after is None and d.name.kind in (Kind.TABLE, Kind.COLUMN)]
-    amounts = at_stake(gone, url) if gone else {}
+    amounts = at_stake(gone, place.url) if gone else {}
     for name in gone:
         yield f"DROPS {name}: {amounts[name].partition(' in the development')[0]}"
     for difference in leading:
