@@ -103,6 +103,26 @@ def test_a_helper_of_the_project_is_run_though_the_project_cannot_be_imported(tm
     assert found.judged
 
 
+def test_a_helper_that_is_imported_from_its_package(tmp_path: Path) -> None:
+    package = tmp_path / "shop/migrations"
+    (package / "tools").mkdir(parents=True)
+    (tmp_path / "shop/__init__.py").write_text("import nobody_has_this\n1 / 0\n", encoding="utf-8")
+    (package / "helpers.py").write_text(
+        "from alembic import op\n\ndef remove(table):\n    op.drop_table(table)\n", encoding="utf-8"
+    )
+    (package / "tools/__init__.py").write_text("from shop.migrations import helpers\n", encoding="utf-8")
+    outside = "from shop.migrations import helpers, tools\nfrom shop.migrations.models import Issue"
+    body = 'helpers.remove("orders")\ntools.helpers.remove("carts")\nop.drop_table(Issue.__tablename__)'
+    found = reviewed(package, body, outside=outside)
+
+    assert [finding.object for finding in found.findings if finding.rule == "drops-table"] == [
+        "public.orders",
+        "public.carts",
+        "public.issue_tablename",
+    ]
+    assert found.judged
+
+
 def test_a_package_that_cannot_be_imported_is_not_in_the_way_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +206,113 @@ def test_texts_that_are_executed_as_before_sqlalchemy_2(tmp_path: Path) -> None:
         connection.execute("DELETE FROM carts")
     """
     assert rules(reviewed(tmp_path, body).findings) == {"deletes-all-rows"}
+
+
+READ = {
+    "models that are described with annotations": (
+        """
+        from typing import Annotated
+        from sqlalchemy import orm
+
+        key = Annotated[int, orm.mapped_column(primary_key=True)]
+
+        class Base(orm.DeclarativeBase):
+            pass
+
+        class Order(Base):
+            __tablename__ = "orders"
+            id: orm.Mapped[key]
+            note: orm.Mapped[str]
+        """,
+        "with orm.Session(op.get_bind()) as session:\n    session.execute(sa.update(Order).values(note=''))",
+        {"updates-all-rows"},
+    ),
+    "a part of SQLAlchemy that others have imported": (
+        "",
+        "session = sa.orm.Session(bind=op.get_bind())\nsession.execute(text('DELETE FROM orders'))",
+        {"deletes-all-rows"},
+    ),
+    "an enum and a text of constants that are not here": (
+        "from nobody import constants, types",
+        """
+        kind = sa.Enum(constants.Kind.NEW, constants.Kind.OLD, name="kind")
+        kind.create(op.get_bind())
+        op.add_column("orders", sa.Column("kind", kind))
+        op.add_column("orders", sa.Column("code", sa.String(constants.CODE_LENGTH)))
+        op.add_column("orders", sa.Column("state", types.State(), server_default=constants.State.NEW))
+        op.create_table("bills", sa.Column("id", types.Number.impl), sa.Column("at", constants.now().replace(day=1)))
+        op.drop_table("carts")
+        """,
+        {"drops-table"},
+    ),
+    "a count of nothing": (
+        "",
+        """
+        before = op.get_bind().scalar(text("SELECT count(*) FROM orders WHERE note IS NULL"))
+        least, there = op.get_bind().execute(text("SELECT min(id), EXISTS (SELECT FROM orders)")).one()
+        if not there and before < 1 and least is None:
+            op.drop_column("orders", "note")
+        """,
+        {"drops-column"},
+    ),
+    "a driver's placeholders": (
+        "",
+        """
+        op.get_bind().execute("UPDATE orders SET note = coalesce(code, %s), share = '5 %%'", ("",))
+        op.get_bind().exec_driver_sql("DELETE FROM carts WHERE id <> id %% 5 OR note = %(note)s", {"note": ""})
+        op.get_bind().exec_driver_sql("UPDATE carts SET note = to_char(at, '%s')")
+        """,
+        {"updates-all-rows"},
+    ),
+    "a table that is dropped if it is there": (
+        "",
+        """
+        op.create_table("orders", sa.Column("id", sa.Integer()))
+        op.get_bind().commit()
+        sa.Table("orders", sa.MetaData()).drop(op.get_bind(), checkfirst=True)
+        sa.Table("carts", sa.MetaData()).drop(op.get_bind(), checkfirst=True)
+        """,
+        {"drops-table"},
+    ),
+    "a function that waits": (
+        "async def empty(connection):\n    await connection.execute(text('DELETE FROM orders'))",
+        "op.run_async(empty)",
+        {"deletes-all-rows"},
+    ),
+    "a branch for another database that leaves a name without a value": (
+        "",
+        """
+        if op.get_bind().dialect.name == "mysql":
+            name = "PRIMARY"
+        else:
+            raise NotImplementedError
+        op.drop_constraint(name, "orders")
+        """,
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", READ)
+def test_it_is_read(tmp_path: Path, what: str) -> None:
+    outside, body, expected = READ[what]
+
+    assert rules(reviewed(tmp_path, body, outside=outside).findings) == expected
+
+
+def test_the_line_of_what_is_sent_by_a_function_that_waits(tmp_path: Path) -> None:
+    outside, body, _ = READ["a function that waits"]
+    (finding,) = reviewed(tmp_path, body, outside=outside).findings
+    lines = Path(finding.file).read_text(encoding="utf-8").splitlines()
+
+    assert "DELETE FROM orders" in lines[finding.line - 1]
+
+
+def test_a_statement_made_of_what_is_not_here_is_told(tmp_path: Path) -> None:
+    body = "op.get_bind().execute(tables.orders.delete())"
+    (finding,) = reviewed(tmp_path, body, outside="from nobody import tables").findings
+
+    assert "nobody.tables.orders.delete() is of a package that is not installed here" in finding.what
 
 
 def test_a_name_that_sqlalchemy_would_refuse_is_found_by_its_rule(tmp_path: Path) -> None:

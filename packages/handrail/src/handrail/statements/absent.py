@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import literal_column
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import String, UserDefinedType
 
 # Names of well-known types whose SQL is not the name itself.
 SPELLED = {"autostring": "varchar", "guid": "uuid", "chartype": "varchar", "tsvectortype": "tsvector"}
@@ -71,7 +71,8 @@ class Absent(str):
     @property
     def is_class(self) -> bool:
         """Whether it is written like one; what a function returned may be one as well, as of the type of a column."""
-        return self.path.endswith("()") or self.path.rpartition(".")[2][:1].isupper()
+        last = self.path.rpartition(".")[2]
+        return last.endswith("()") or last == "impl" or last[:1].isupper()
 
     def __clause_element__(self) -> Any:
         return literal_column(str(self))
@@ -92,6 +93,9 @@ class Absent(str):
     @property
     def title(self) -> Any:
         return absent(f"{self.path}.title")
+
+    def replace(self, *old_and_new: Any, **parts: Any) -> Any:
+        return self if parts else str.replace(self, *old_and_new)  # a time is replaced by its parts
 
     def __getattr__(self, name: str) -> Any:
         if name == "_sqla_type" and self.is_class:
@@ -143,6 +147,9 @@ class Absent(str):
     def __sub__(self, _: Any) -> Any:
         return self
 
+    def __invert__(self) -> Any:
+        return self
+
     __rsub__ = __mul__ = __rmul__ = __truediv__ = __floordiv__ = __mod__ = __or__ = __and__ = __sub__
 
     def __radd__(self, other: Any) -> Any:
@@ -152,6 +159,13 @@ class Absent(str):
         return False
 
     __gt__ = __le__ = __ge__ = __lt__
+
+
+class AbsentError(Exception):
+    """A statement is sent that is made of what is not here."""
+
+    def __init__(self, statement: Absent) -> None:
+        super().__init__(f"{statement.path} is of a package that is not installed here")
 
 
 class AbsentBase:
@@ -173,6 +187,9 @@ class AbsentType(UserDefinedType[Any]):
     def get_col_spec(self, **_: Any) -> str:
         name = SPELLED.get(self.name, f'"{self.name}"')
         return f"{name}({self.length})" if self.length and name == "varchar" else name
+
+    def literal_processor(self, dialect: Any) -> Any:
+        return String().literal_processor(dialect)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

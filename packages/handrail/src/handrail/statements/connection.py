@@ -6,20 +6,24 @@ with a dialect that has nothing behind it, all of that works as it does in an up
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 from alembic.ddl.base import AlterColumn
-from sqlalchemy import text
 from sqlalchemy import types as sqltypes
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.base import PGDDLCompiler, PGDialect, PGTypeCompiler
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import CompileError
 from sqlalchemy.pool import NullPool
 
+from handrail.statements.absent import Absent, AbsentError
 from handrail.statements.recorder import Recorder, Session
 from handrail.statements.statement import Existing
+
+# psycopg's placeholders: https://www.psycopg.org/psycopg3/docs/basic/params.html
+PLACEHOLDER = re.compile(r"%(?:s|b|t|\(\w+\)[sbt]|%)")
 
 
 def recording_engine(recorder: Recorder) -> Engine:
@@ -34,15 +38,25 @@ class RecordingConnection(Connection):
     dialect: RecordingDialect
 
     def execute(self, statement: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(statement, Absent):
+            raise AbsentError(statement)
         if isinstance(statement, AlterColumn):
             self.dialect.recorder.existing = existing(statement, self.dialect)
         try:
-            return super().execute(text(statement) if isinstance(statement, str) else statement, *arguments, **options)
+            if isinstance(statement, str):
+                return self.exec_driver_sql(statement, *arguments)
+            return super().execute(statement, *arguments, **options)
         finally:
             self.dialect.recorder.existing = None
 
+    def exec_driver_sql(self, statement: str, *arguments: Any, **options: Any) -> Any:
+        """Send SQL as the driver has it; only with values are its placeholders any."""
+        if arguments:
+            statement = PLACEHOLDER.sub(lambda found: "%" if found[0] == "%%" else "$1", statement)
+        return super().exec_driver_sql(statement, **options)
+
     def scalar(self, statement: Any, *arguments: Any, **options: Any) -> Any:
-        return super().scalar(text(statement) if isinstance(statement, str) else statement, *arguments, **options)
+        return self.execute(statement, *arguments, **options).scalar()
 
 
 def existing(change: AlterColumn, dialect: PGDialect) -> Existing:
@@ -61,10 +75,31 @@ class RecordingEngine(Engine):
     _connection_cls = RecordingConnection
 
 
+async def _at_once() -> None:
+    """What an asynchronous connection has to have waited for."""
+
+
+class RecordingDDLCompiler(PGDDLCompiler):
+    """Writes an enum although its values are of a package that is not installed."""
+
+    def visit_create_enum_type(self, create: Any, **options: Any) -> str:
+        create.element.enums = [str(value) for value in create.element.enums]
+        return super().visit_create_enum_type(create, **options)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class RecordingTypeCompiler(PGTypeCompiler):
+    """Writes a text without its length where that is of a package that is not installed."""
+
+    def visit_VARCHAR(self, type_: Any, **options: Any) -> str:  # noqa: N802 - SQLAlchemy's name
+        return "VARCHAR" if isinstance(type_.length, Absent) else super().visit_VARCHAR(type_, **options)
+
+
 class RecordingDialect(PGDialect):
     """PostgreSQL's dialect with a recorder in place of a driver."""
 
     driver = "recording"
+    ddl_compiler = RecordingDDLCompiler
+    type_compiler_cls = RecordingTypeCompiler
     supports_statement_cache = False
     insert_executemany_returning = False
     use_insertmanyvalues = False
@@ -75,10 +110,14 @@ class RecordingDialect(PGDialect):
         self.known = recorder.known
         self.server_version_info = (recorder.known.version // 10_000, recorder.known.version % 10_000)
         self.default_schema_name = "public"
-        self.dbapi = SimpleNamespace(Error=Exception, paramstyle="numeric_dollar")  # type: ignore[assignment]
+        self.dbapi = SimpleNamespace(Error=Exception, paramstyle="numeric_dollar", Binary=bytes)  # type: ignore[assignment]
         self.loaded_dbapi = self.dbapi
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        if self.is_async:
+            from sqlalchemy.util import await_only
+
+            await_only(_at_once())
         cursor.execute(statement, parameters, context)
 
     def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
@@ -158,8 +197,10 @@ class RecordingDialect(PGDialect):
         known = self.known.indexes(table_name, schema)
         if self.known.columns(table_name, schema) is None:
             known = [*known, *((name, [], False) for name in self.recorder.named)]
+        keys = {key["name"] for key in self.known.constraints(table_name, schema, "unique")}
         return [
             {"name": name, "column_names": columns, "unique": unique, "include_columns": [], "dialect_options": {}}
+            | ({"duplicates_constraint": name} if name in keys else {})
             for name, columns, unique in known
         ]
 
@@ -205,7 +246,6 @@ class RecordingDialect(PGDialect):
 
 
 # SQLAlchemy's PostgreSQL dialect reads many tables at once, where the default one asks for each.
-for _kind in ("columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints", "check_constraints"):
-    setattr(RecordingDialect, f"get_multi_{_kind}", getattr(DefaultDialect, f"get_multi_{_kind}"))
-for _kind in ("table_comment", "table_options"):
-    setattr(RecordingDialect, f"get_multi_{_kind}", getattr(DefaultDialect, f"get_multi_{_kind}"))
+for _name in vars(DefaultDialect):
+    if _name.startswith(("get_multi_", "has_multi_")):
+        setattr(RecordingDialect, _name, vars(DefaultDialect)[_name])

@@ -29,7 +29,12 @@ class AbsentModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return absent(f"{self.__name__}.{name}")
+        full = f"{self.__name__}.{name}"
+        # `from shop.migrations import helpers` asks for an attribute first.
+        loader: Any = self.__spec__.loader if self.__spec__ else None
+        if isinstance(loader, Finder) and loader.about_migrations(full) is not None:
+            return importlib.import_module(full)
+        return absent(full)
 
 
 class Finder:
@@ -45,6 +50,7 @@ class Finder:
         self.project = str(Path.cwd()) + os.sep
         self.replaced = set(replaced)
         self.made: list[str] = []
+        self.about: dict[str, Path | None] = {}
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Find what is missing: this comes after all other finders."""
@@ -59,26 +65,30 @@ class Finder:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the file where it is about migrations; of any other nothing is known."""
-        file = self._file(module.__name__)
+        file = self.about_migrations(module.__name__)
         if file is None:
             return
         if file in LOADED:
             module.__dict__.update(LOADED[file])
             return
+        self.folders.append(str(file))
+        module.__file__ = str(file)
         try:
-            source = file.read_text(encoding="utf-8")
-            if "alembic" in source or "migrat" in module.__name__:
-                self.folders.append(str(file))
-                module.__file__ = str(file)
-                exec(compile(source, str(file), "exec"), module.__dict__)  # noqa: S102 - as importing it would
-                LOADED[file] = module.__dict__
+            code = compile(file.read_text(encoding="utf-8"), str(file), "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 - as importing it would
+            LOADED[file] = module.__dict__
         except Exception:  # noqa: BLE001 - then it is one that cannot be imported here
             return
 
-    def _file(self, name: str) -> Path | None:
-        *packages, last = name.split(".")
-        found = (root.joinpath(*packages, f"{last}.py") for root in self.roots)
-        return next((file for file in found if file.is_file()), None)
+    def about_migrations(self, name: str) -> Path | None:
+        """Return the file of a module of the project's that is about migrations."""
+        if name not in self.about:
+            *packages, last = name.split(".")
+            ends = (Path(*packages, f"{last}.py"), Path(*packages, last, "__init__.py"))
+            found = next((file for root in self.roots for end in ends if (file := root / end).is_file()), None)
+            about = found and ("migrat" in name or b"alembic" in found.read_bytes())
+            self.about[name] = found if about else None
+        return self.about[name]
 
     def _below(self, name: str) -> bool:
         return isinstance(sys.modules.get(name.rpartition(".")[0]), AbsentModule)

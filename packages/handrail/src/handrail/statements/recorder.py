@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import postgast
 from sqlalchemy import types as sqltypes
 
+from handrail.statements.nothing import of_nothing
 from handrail.statements.statement import Existing, Statement
 
 DIGITS = re.compile(r"\d+")
@@ -126,7 +127,7 @@ class Cursor:
         self.description = [(name, None, None, None, None, None, None) for name, _ in columns] or None
         # An INSERT that returns its row always has one.
         row = bool(columns) and (sql.lstrip()[:6].upper() == "INSERT" or self.recorder.has_row(sql))
-        self.rows = [tuple(value for _, value in columns)] if row else []
+        self.rows = [tuple(value for _, value in columns)] if row else of_nothing(sql, len(columns))
         self.rowcount = len(self.rows) if columns else int(self.recorder.has_row(sql))
 
     def executemany(self, sql: str, _parameters: Any = None, context: Any = None) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, ModuleType, SimpleNamespace
@@ -30,6 +30,7 @@ from handrail.statements.statement import Statement
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
+    from sqlalchemy import Dialect
 
 NEEDED = {"alembic", "sqlalchemy", *sys.stdlib_module_names}
 # Packages that could not be imported, by the folder of the revisions: it would be tried anew for each of them.
@@ -115,14 +116,18 @@ def _run(
     path: Path, source: str, config: Config, directory: ScriptDirectory, known: Known, function: str, *, yields: bool
 ) -> Rendered:
     troubles: list[Trouble] = []
+    refused = False
     try:
         read = read_source(source, path, function)
     except SyntaxError as error:
         return Rendered(troubles=[Trouble(error.lineno or 1, f"SyntaxError: {error.msg}")])
 
     def trouble(error: Exception) -> None:
+        nonlocal refused
         # What a revision refuses itself depends on what is in the database; what it lacks, on what failed before.
-        if not _is_refusal(error, path) and not (troubles and isinstance(error, UnboundLocalError)):
+        if _is_refusal(error, path):
+            refused = True
+        elif not ((troubles or refused) and isinstance(error, UnboundLocalError)):
             troubles.append(Trouble(_line_of(error, path), _in_one_line(error)))
 
     def called(name: str) -> None:
@@ -131,6 +136,8 @@ def _run(
             troubles.append(Trouble(line, f"{name}() is of a package that is not installed here"))
 
     recorder = Recorder(known, read.texts, lambda: _running_line(path), yields=yields)
+    if ".orm" in source:
+        import sqlalchemy.orm  # noqa: F401 - as the project's models do; revisions say `sa.orm`
     packages = read.packages - NEEDED
     broken = BROKEN.setdefault(path.parent, set())
     with _quiet(), _environment(config, directory, recorder) as operations_context, _limited():
@@ -148,7 +155,8 @@ def _run(
                 _sleepless(module)
                 try:
                     with Operations.context(operations_context), operations_context.begin_transaction(True):
-                        getattr(module, function, _nothing)()
+                        asynchronous = operations_context.dialect if "run_async" in source else None
+                        _call(getattr(module, function, _nothing), asynchronous)
                 except Exception as error:  # noqa: BLE001 - whatever the revision's own code raises
                     trouble(error)
                 break
@@ -157,6 +165,21 @@ def _run(
 
 def _nothing() -> None:
     """What a revision does that has no such function."""
+
+
+def _call(function: Callable[[], Any], asynchronous: Dialect | None) -> None:
+    """Call a revision's function; where it uses `op.run_async`, as an asynchronous engine would."""
+    if asynchronous is None:
+        function()
+        return
+    from sqlalchemy.util import greenlet_spawn
+
+    asynchronous.is_async = True
+    coroutine = greenlet_spawn(function)
+    # There is nothing that it could wait for.
+    with suppress(StopIteration):
+        while True:
+            coroutine.send(None)
 
 
 def _is_refusal(error: BaseException, path: Path) -> bool:
@@ -239,10 +262,15 @@ def _running_line(path: Path) -> int:
     """Return the line of the revision file that is being executed."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - that is what it is for
     name = str(path)
+    # What an asynchronous function waits for has a stack of its own.
+    waiting: Any = sys.modules["greenlet"].getcurrent() if "greenlet" in sys.modules else None
     while frame is not None:
         if frame.f_code.co_filename == name:
             return frame.f_lineno
         frame = frame.f_back
+        while frame is None and waiting is not None and waiting.parent is not None:
+            waiting = waiting.parent
+            frame = waiting.gr_frame
     return 1
 
 

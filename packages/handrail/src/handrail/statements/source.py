@@ -58,7 +58,9 @@ def read_source(source: str, path: Path, function: str) -> Source:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             node.body = [_guarded(statement) for statement in node.body]
-    return Source(compile(tree, str(path), "exec"), calls, packages, texts)
+    # What this file has from __future__ would be theirs as well.
+    code = compile(tree, str(path), "exec", dont_inherit=True)
+    return Source(code, calls, packages, texts)
 
 
 def _name(function: ast.expr) -> str:
