@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from alembic.runtime.migration import HeadMaintainer, MigrationContext
+
 from faults.shop import Shop, revision
 from handrail.errors import DatabaseUnavailableError, MigrationError
+from handrail.upgrade.bundle import REVISIONS, version_move
 
 
 def test_each_revision_is_a_transaction_of_its_own(shop: Shop) -> None:
@@ -30,6 +35,35 @@ def test_what_is_refused_is_told_with_its_line(shop: Shop) -> None:
     revision(shop.project, "r3", "r2", 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")')
     shop.project.succeeds("upgrade", "head")
     shop.assert_whole()
+
+
+def test_what_is_refused_in_a_later_message(shop: Shop) -> None:
+    """It is noticed when the next one is to be sent, and nothing of that one is done."""
+    wrong, end = REVISIONS + 10, 2 * REVISIONS + 10
+    for number in range(7, end):
+        statement = "SELECT 1" if number != wrong else "SELECT nothing"
+        revision(shop.project, f"r{number}", f"r{number - 1}", f'op.execute("{statement}")')
+
+    failed = shop.project.alembic("upgrade", "head")
+
+    assert failed.returncode == MigrationError.exit_code, failed.stdout + failed.stderr
+    assert f'r{wrong}.py:10: PostgreSQL refused this: column "nothing" does not exist' in failed.stdout
+    assert shop.sql("SELECT version_num FROM shop.alembic_version") == f"r{wrong - 1}"
+    assert shop.sql("SELECT count(*) FROM shop.handrail_journal") == str(wrong - 1)
+
+
+def test_the_move_of_a_version_is_written_as_alembic_means_it() -> None:
+    """Were Alembic's statement another one some day, it would be compiled as before, which takes longer."""
+    migration = MigrationContext.configure(dialect_name="postgresql", opts={"version_table_schema": "a-b"})
+    said: list[Any] = []
+    migration.impl._exec = said.append  # type: ignore[method-assign, assignment]
+    migration.opts["as_sql"] = migration.as_sql = True
+
+    HeadMaintainer(migration, ["r1"])._update_version("r1", "r2")
+
+    moved = """UPDATE "a-b".alembic_version SET version_num = 'r2' WHERE version_num = 'r1'"""
+    assert version_move(said[0], migration.dialect) == moved
+    assert version_move(said[0].values(version_num="r3"), migration.dialect) is None
 
 
 def test_statements_arrive_as_they_are_written(shop: Shop) -> None:

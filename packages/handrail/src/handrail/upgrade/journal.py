@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -103,12 +102,13 @@ class Done:
     """What is recorded of a revision when it is over, or of something else that was done.
 
     Attributes:
+        source: What is in the file of the revision.
         started: When it began; None means with the transaction that records it.
     """
 
     revision: str
     direction: str
-    path: Path | None
+    source: bytes | None
     heads: Sequence[str]
     retries: int = 0
     catalog: Catalog | None = None
@@ -227,7 +227,7 @@ class Journal:
         own = (Name(Kind.TABLE, self.schema, "", name) for name in (version_table, JOURNAL))
         return read_catalog(connection, schemas={self.schema, *schemas}).without(*own)
 
-    def begin(self, connection: Connection, revision: str, direction: str, path: Path | None) -> int | None:
+    def begin(self, connection: Connection, revision: str, direction: str, source: bytes) -> int | None:
         """Record that a part of a revision is about to be committed; return the row's number."""
         if not self.there:
             return None
@@ -237,7 +237,7 @@ class Journal:
                 "script_sha256, code_sha256) VALUES (:revision, :direction, clock_timestamp(), :host, "
                 ":application_version, :script_sha256, :code_sha256) RETURNING id"
             ),
-            {"revision": revision, "direction": direction, **self._here(), **digests(path)},
+            {"revision": revision, "direction": direction, **self._here(), **digests(source)},
         )
         return number
 
@@ -266,7 +266,7 @@ class Journal:
             "catalog_sha256": done.catalog.hash if done.catalog else None,
         }
         if number is None:
-            values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.path)}
+            values |= {"revision": done.revision, "direction": done.direction, **self._here(), **digests(done.source)}
             started = f"{literal(done.started.isoformat())}::timestamptz" if done.started else "now()"
             execute(
                 f"INSERT INTO {self.table} ({', '.join(values)}, started_at, finished_at) VALUES "  # noqa: S608
@@ -306,21 +306,16 @@ def constant(value: str | int | None) -> str:
     return "NULL" if value is None else literal(value) if isinstance(value, str) else str(value)
 
 
-def digests(path: Path | None) -> dict[str, str | None]:
-    """Return the SHA-256 of a revision's file, and of its code alone."""
-    if path is None or not path.is_file():
+def digests(source: bytes | None) -> dict[str, str | None]:
+    """Return the SHA-256 of what is in a revision's file, and of its code alone."""
+    if source is None:
         return {"script_sha256": None, "code_sha256": None}
-    return {"script_sha256": script_sha256(path), "code_sha256": code_sha256(path)}
+    return {"script_sha256": sha256(source), "code_sha256": code_sha256(source)}
 
 
-def script_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return sha256(path.read_bytes())
-
-
-def code_sha256(path: Path) -> str:
+def code_sha256(source: bytes) -> str:
     """Return the SHA-256 of what a file does: comments, layout and docstrings change nothing."""
-    return sha256(in_words(ast.parse(path.read_bytes())).encode())
+    return sha256(in_words(ast.parse(source)).encode())
 
 
 def in_words(part: object) -> str:

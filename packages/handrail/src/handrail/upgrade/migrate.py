@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from handrail.catalog import Catalog, Kind
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
-from handrail.gate import pass_gate
 from handrail.heads import unclear
 from handrail.ownership import create_schema
 from handrail.report.plan import as_plan
@@ -150,6 +149,9 @@ class Upgrade:
     def _review(self, steps: Sequence[MigrationStep]) -> None:
         """Let what is pending through the gate; a database from its beginning has nothing to lose."""
         if self.command == "upgrade" and self.versions:
+            # It brings a whole parser of SQL along.
+            from handrail.gate import pass_gate
+
             assert self.migration.config is not None
             paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
             with self.connection.begin():
@@ -186,8 +188,8 @@ class Upgrade:
     def _accept(self, edited: Sequence[str]) -> None:
         with self.connection.begin():
             for revision in edited:
-                path = Path(self.directory.get_revision(revision).path)
-                self.journal.note(self.connection, Done(revision, "accept", path, self.versions))
+                source = Path(self.directory.get_revision(revision).path).read_bytes()
+                self.journal.note(self.connection, Done(revision, "accept", source, self.versions))
 
     @contextmanager
     def keeper(self) -> Iterator[Connection]:
@@ -292,11 +294,11 @@ class Upgrade:
             found = list(plan(heads, migration))
             for number, step in enumerate(found, start=1):
                 last = number == len(found)
-                if isinstance(step, RevisionStep):
-                    progress.bundle.begin(Path(step.revision.path), last=last)
+                source = Path(step.revision.path).read_bytes() if isinstance(step, RevisionStep) else b""
+                progress.bundle.begin(source, last=last)
                 self.first, self.last, self.reached = number == 1 and not heads, last, ()
                 if isinstance(step, RevisionStep):
-                    self._begin(step, unfinished, progress, f"{number} of {len(found)}")
+                    self._begin(step, source, unfinished, progress, f"{number} of {len(found)}")
                 if not progress.bundle.holds_back:
                     held.check()
                 yield step
@@ -310,13 +312,18 @@ class Upgrade:
         return {(entry.revision, entry.direction): entry for entry in found}
 
     def _begin(
-        self, step: RevisionStep, unfinished: dict[tuple[str, str], Entry], progress: Progress, count: str
+        self,
+        step: RevisionStep,
+        source: bytes,
+        unfinished: dict[tuple[str, str], Entry],
+        progress: Progress,
+        count: str,
     ) -> None:
         revision, direction = step.revision.revision, "upgrade" if step.is_upgrade else "downgrade"
         if self.running is None or self.running.revision != revision:
             self.patience.progress()
         entry = unfinished.get((revision, direction))
-        self.running = Running(revision, direction, Path(step.revision.path))
+        self.running = Running(revision, direction, Path(step.revision.path), source)
         if entry is not None:
             self.running.number, self.running.known = entry.id, entry.steps
         step.migration_fn = progress.run(self.running, step.migration_fn)
@@ -332,7 +339,7 @@ class Upgrade:
     def _record(self, heads: set[str], running: Running | None) -> None:
         catalog = self._catalog() if self.last else None
         if running is not None:
-            done = Done(running.revision, running.direction, running.path, self.reached, self.patience.retries,
+            done = Done(running.revision, running.direction, running.source, self.reached, self.patience.retries,
                         catalog, running.steps)  # fmt: skip
         else:
             done = Done(" ".join(heads) or "base", "stamp", None, self.reached, 0, catalog)

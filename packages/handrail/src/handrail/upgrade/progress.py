@@ -41,6 +41,7 @@ class Running:
     """The revision that is being run.
 
     Attributes:
+        source: What is in its file.
         number: Of its row in the journal, once a part of it is to be committed.
         known: What earlier runs did.
         steps: What is done or begun now, in its order.
@@ -52,6 +53,7 @@ class Running:
     revision: str
     direction: str
     path: Path
+    source: bytes
     number: int | None = None
     known: Sequence[Step] = ()
     steps: list[Step] = field(default_factory=list)
@@ -257,7 +259,7 @@ class Progress:
 
     def _record(self, running: Running) -> None:
         if running.number is None:
-            running.number = self.journal.begin(self.connection, running.revision, running.direction, running.path)
+            running.number = self.journal.begin(self.connection, running.revision, running.direction, running.source)
         if running.number is not None:
             # Of an earlier run there may be more than this one has come to again.
             steps = [*running.steps, *running.known[len(running.steps) :]]

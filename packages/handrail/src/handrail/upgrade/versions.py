@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from handrail.connection import quoted
 from handrail.errors import DatabaseAheadError, EditedRevisionError, VersionTableError
-from handrail.upgrade.journal import code_sha256, in_text, script_sha256
+from handrail.revisions import sha256
+from handrail.upgrade.journal import code_sha256, in_text
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -129,7 +130,8 @@ def edited(versions: Sequence[str], directory: ScriptDirectory, entries: Sequenc
 
 def digests_equal(entry: Entry, path: Path) -> bool:
     """Whether a file does what it did; its code is only looked at when its text has changed."""
-    return script_sha256(path) == entry.script_sha256 or code_sha256(path) == entry.code_sha256
+    source = path.read_bytes()
+    return sha256(source) == entry.script_sha256 or code_sha256(source) == entry.code_sha256
 
 
 def name_of(schema: str, table: str) -> str:
