@@ -1,4 +1,8 @@
-"""How long it takes to find five manual edits among many tables, next to reflecting the same tables."""
+"""How long it takes to find five manual edits among many tables, next to reflecting the same tables.
+
+All of it counts on either side: to connect, what the server does, and what the client makes of it. `whole` is what it
+costs to read every definition, as after a dump and restore.
+"""
 
 import gc
 import sys
@@ -61,12 +65,14 @@ class Found:
 
     Attributes:
         ours: To connect, to read journal and catalog, and to compare them.
+        whole: The same, where nothing of the journal's fingerprints can be used.
         alembic: To connect, and to compare the database with metadata that are the same: reflection, nearly all of it.
         reflected: To connect, and to reflect all tables in SQLAlchemy's bulk queries.
     """
 
     tables: int
     ours: list[Cost]
+    whole: list[Cost]
     alembic: list[Cost]
     reflected: list[Cost]
 
@@ -109,15 +115,16 @@ def fill(connection: Connection, tables: int) -> None:
 
 
 def measured(url: URL, tables: int, rounds: int) -> Found:
-    """Measure all three by turns, after a round that does not count."""
+    """Measure all of them by turns, after a round that does not count."""
     models = with_connection(url, reflect, application="bench")
     gc.freeze()  # otherwise whoever is measured walks over these models with each collection
     ways: tuple[Callable[[Connection], object], ...] = (
         look,
+        lambda opened: look(opened, whole=True),
         lambda opened: compare(opened, models),
         reflect,
     )
-    costs: tuple[list[Cost], ...] = ([], [], [])
+    costs: tuple[list[Cost], ...] = tuple([] for _ in ways)
     for number in range(rounds + 1):
         print(f"drift, {tables} tables: {f'round {number} of {rounds}' if number else 'warm-up'}", file=sys.stderr)
         for way, cost in zip(ways, costs, strict=True):
@@ -141,12 +148,12 @@ def cost_of(url: URL, way: Callable[[Connection], object]) -> Cost:
     return Cost(time.process_time() - cpu + backend, time.perf_counter() - began)
 
 
-def look(connection: Connection) -> None:
+def look(connection: Connection, *, whole: bool = False) -> None:
     """Do what `handrail drift` does."""
     journal = Journal(SCHEMA)
     journal.look(connection)
     with without_garbage_collection():
-        found = drift(connection, journal, "alembic_version")
+        found = drift(connection, journal, "alembic_version", whole=whole)
     lines = in_words(found.differences) if found else []
     if len(lines) != len(EDITS):
         raise BenchError(f"{len(EDITS)} edits were made, and these were found: {lines}")

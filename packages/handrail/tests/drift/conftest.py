@@ -60,11 +60,11 @@ class Migrated:
         for statement in statements:
             self.connection.execute(text(statement))
 
-    def drift(self) -> Drift:
+    def drift(self, *, whole: bool = True) -> Drift:
         """Compare the database with its journal."""
         journal = Journal("shop")
         assert journal.look(self.connection)
-        found = drift(self.connection, journal, "alembic_version")
+        found = drift(self.connection, journal, "alembic_version", whole=whole)
         assert found is not None
         return found
 

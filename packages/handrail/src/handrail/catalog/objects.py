@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
 FORMAT = 2  # to be raised when the same object gets other attributes than before
 
+Place = tuple[str, str]  # schema and name of a table, view or sequence
 Attributes = Mapping[str, Any]  # values as JSON has them: texts, numbers, booleans, None, lists and dicts of these
 
 
@@ -41,6 +42,7 @@ class Kind(StrEnum):
 
 
 KINDS = {kind.value: kind for kind in Kind}  # many times as fast as Kind(…)
+TABLE_KINDS = frozenset({Kind.TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX})
 
 
 class Name(NamedTuple):
@@ -69,16 +71,44 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Fingerprints:
+    """What the row versions of a database were at some moment.
+
+    Attributes:
+        surroundings: Of all that definitions may name and that is in no table: types, functions, schemas, other tables.
+        relations: Of each table, view and sequence in some schemas; 0 where it is not to be relied on.
+    """
+
+    surroundings: int
+    relations: Mapping[Place, int]
+
+    def changed(self, now: Fingerprints) -> set[Place] | None:
+        """Return what may have changed, come or gone since; None means anything."""
+        if self.surroundings != now.surroundings:
+            return None
+        old, new = self.relations, now.relations
+        return {place for place in old.keys() | new.keys() if not old.get(place) or old[place] != new.get(place)}
+
+    def distrusting(self, places: Collection[Place]) -> Fingerprints:
+        """Return these without what is known of some relations: a snapshot tells of them what was not read."""
+        return Fingerprints(
+            self.surroundings, {place: 0 if place in places else mark for place, mark in self.relations.items()}
+        )
+
+
+@dataclass(frozen=True)
 class Catalog:
     """All objects of a database, or of a part of it.
 
     Attributes:
         version: `server_version_num` of the server that wrote the texts: 180006.
         objects: Attributes by name, sorted.
+        fingerprints: What the server's own rows were like when all of it was read; None where nobody looked.
     """
 
     version: int
     objects: Mapping[Name, Attributes]
+    fingerprints: Fingerprints | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -130,4 +160,4 @@ class Catalog:
         """Return a catalog without some tables and all that belongs to them, or without other objects."""
         gone = set(names)
         kept = {n: a for n, a in self.objects.items() if n not in gone and (not n.table or n.owner not in gone)}
-        return Catalog(self.version, kept)
+        return Catalog(self.version, kept, self.fingerprints)

@@ -26,6 +26,9 @@ member AS MATERIALIZED (
 rel AS MATERIALIZED (
     SELECT c.*, ns.nspname FROM pg_class c JOIN ns ON ns.oid = c.relnamespace
     WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)
+),
+wanted AS (
+    SELECT * FROM rel {in_relations}
 )
 SELECT kind, schema, "table", name, attributes::text FROM (
 """
@@ -145,7 +148,7 @@ SELECT 'table', rel.nspname, '', rel.relname, jsonb_strip_nulls(jsonb_build_obje
     'comment', des.description,
     'owner', pg_get_userbyid(rel.relowner),
     'privileges', {granted:rel.relacl,'r',rel.relowner}, 'revoked', {revoked:rel.relacl,'r',rel.relowner}))
-FROM rel
+FROM wanted rel
 LEFT JOIN pg_description des ON des.classoid = 'pg_class'::regclass AND des.objoid = rel.oid AND des.objsubid = 0
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_array(pn.nspname, pc.relname) ORDER BY h.inhseqno) AS names,
@@ -181,7 +184,7 @@ SELECT 'column', rel.nspname, rel.relname, a.attname, jsonb_strip_nulls(jsonb_bu
     'inherited', CASE WHEN NOT a.attislocal THEN true END,
     'comment', des.description,
     'privileges', {granted:a.attacl,'c',rel.relowner}))
-FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped
+FROM wanted rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef def ON def.adrelid = a.attrelid AND def.adnum = a.attnum
 LEFT JOIN pg_description des ON des.classoid = 'pg_class'::regclass AND des.objoid = rel.oid AND des.objsubid = a.attnum
@@ -215,7 +218,7 @@ SELECT 'constraint', rel.nspname, rel.relname, con.conname, jsonb_strip_nulls(js
     'enforced', nullif({conenforced}, true),
     'inherited', CASE WHEN NOT con.conislocal OR con.conparentid <> 0 THEN true END,
     'comment', des.description))
-FROM rel JOIN pg_constraint con ON con.conrelid = rel.oid AND con.contype IN ('p', 'u', 'c', 'f', 'x')
+FROM wanted rel JOIN pg_constraint con ON con.conrelid = rel.oid AND con.contype IN ('p', 'u', 'c', 'f', 'x')
 LEFT JOIN pg_class fc ON fc.oid = con.confrelid LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
 LEFT JOIN pg_index i ON con.contype IN ('p', 'u', 'x') AND i.indexrelid = con.conindid
 LEFT JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -260,7 +263,7 @@ SELECT 'index', rel.nspname, rel.relname, ic.relname, jsonb_strip_nulls(jsonb_bu
     'clustered', CASE WHEN i.indisclustered THEN true END,
     'inherited', CASE WHEN ic.relispartition THEN true END,
     'comment', des.description))
-FROM rel JOIN pg_index i ON i.indrelid = rel.oid JOIN pg_class ic ON ic.oid = i.indexrelid
+FROM wanted rel JOIN pg_index i ON i.indrelid = rel.oid JOIN pg_class ic ON ic.oid = i.indexrelid
 JOIN pg_am am ON am.oid = ic.relam
 LEFT JOIN pg_description des ON des.classoid = 'pg_class'::regclass AND des.objoid = ic.oid AND des.objsubid = 0
 WHERE rel.relkind IN ('r', 'p', 'm') AND NOT EXISTS (
@@ -352,4 +355,5 @@ SELECT 'statistics', ns.nspname, '', st.stxname, jsonb_strip_nulls(jsonb_build_o
 FROM pg_statistic_ext st JOIN ns ON ns.oid = st.stxnamespace
 """
 
-GROUPS = (SCHEMAS, TYPES, TABLES, COLUMNS, CONSTRAINTS, INDEXES, CODE)
+OF_TABLES = (TABLES, COLUMNS, CONSTRAINTS, INDEXES)
+OTHERS = (SCHEMAS, TYPES, CODE)

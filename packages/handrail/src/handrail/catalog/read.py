@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from handrail.catalog.objects import KINDS, Catalog, Name
-from handrail.catalog.queries import FRAME, GROUPS, LATER
+from handrail.catalog.queries import FRAME, LATER, OF_TABLES, OTHERS
 from handrail.quoting import literal
 
 if TYPE_CHECKING:
@@ -34,19 +34,29 @@ CANONICAL = {
 AS_IT_IS = {"no_parameters": True}
 
 
-def read_catalog(connection: Connection, *, schemas: Collection[str] | None = None) -> Catalog:
+def read_catalog(
+    connection: Connection,
+    *,
+    schemas: Collection[str] | None = None,
+    relations: Collection[tuple[str, str]] | None = None,
+) -> Catalog:
     """Return what the database holds, in one bulk query. Reads only; an ordinary role is enough.
 
     Args:
         connection: In a transaction of the caller's or not; its settings are as before when this returns.
         schemas: Look only at these; otherwise at all but PostgreSQL's own.
+        relations: Of tables and materialized views, look only at these (schema and name), with what belongs to them.
     """
     # (18, 6), which the server itself counts as 180006.
     major, minor, *_ = (*map(int, connection.dialect.server_version_info or ()), 0, 0)
     number = major * 10000 + minor
     began = not connection.in_transaction()
     with canonical_settings(connection):
-        question = statement(number, tuple(sorted(schemas)) if schemas is not None else None)
+        question = statement(
+            number,
+            None if schemas is None else tuple(sorted(schemas)),
+            None if relations is None else tuple(sorted(relations)),
+        )
         rows = connection.exec_driver_sql(question, execution_options=AS_IT_IS).all()
     objects = dict(zip((Name(KINDS[row[0]], *row[1:4]) for row in rows), attributes(rows), strict=True))
     if began and connection.in_transaction():
@@ -100,15 +110,21 @@ def _set(connection: Connection, settings: dict[str, str]) -> None:
 
 
 @lru_cache
-def statement(version: int, schemas: tuple[str, ...] | None) -> str:
+def statement(
+    version: int, schemas: tuple[str, ...] | None, relations: tuple[tuple[str, str], ...] | None = None
+) -> str:
     """Return the whole question for a server of this version."""
-    in_schemas = ""
-    if schemas is not None:
-        in_schemas = f"AND nspname = ANY (ARRAY[{', '.join(map(literal, schemas))}]::name[])"
-    text = FRAME.replace("{in_schemas}", in_schemas) + "\nUNION ALL\n".join(GROUPS) + "\n) AS object"
+    # To plan what nobody wants takes longer than all the rest.
+    groups = OTHERS if relations == () else (*OTHERS, *OF_TABLES)
+    text = FRAME + "\nUNION ALL\n".join(groups) + "\n) AS object"
     for column, (since, before) in LATER.items():
         text = text.replace(f"{{{column.partition('.')[2]}}}", column if version >= since else before)
-    return re.sub(r"\{(\w+):([^{}]*)\}", lambda found: MACROS[found[1]].format(*found[2].split(",")), text)
+    text = re.sub(r"\{(\w+):([^{}]*)\}", lambda found: MACROS[found[1]].format(*found[2].split(",")), text)
+    # Names come last: they may hold anything.
+    names = "" if schemas is None else f"AND nspname = ANY (ARRAY[{', '.join(map(literal, schemas))}]::name[])"
+    pairs = ", ".join(f"({literal(schema)}, {literal(name)})" for schema, name in relations or ())
+    text = text.replace("{in_relations}", pairs and f"WHERE (nspname, relname) IN ({pairs})")
+    return text.replace("{in_schemas}", names)
 
 
 ROLE = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role"

@@ -41,7 +41,8 @@ def drift(*, shape: str, adopt: bool, message: str | None, revert: bool, apply: 
     throwaway server, 13 the version table is empty.
     """
     refuse_nonsense(adopt=adopt, message=message, revert=revert, apply=apply, watch=watch)
-    place, found = look()
+    whole = adopt or revert or shape == "sql"
+    place, found = look(whole=whole)
     if watch is not None:
         keep_looking(found, shape, watch)
     elif found.differences and adopt:
@@ -66,14 +67,14 @@ def refuse_nonsense(*, adopt: bool, message: str | None, revert: bool, apply: bo
         raise click.UsageError("--apply belongs to --revert.")
 
 
-def look() -> tuple[Place, Drift]:
+def look(*, whole: bool) -> tuple[Place, Drift]:
     """Compare the configured database with its journal."""
     from handrail.configuration import alembic_config, database_of, load_scripts
     from handrail.drift.find import find
 
     project = load_project()
     config = alembic_config(project)
-    return find(project, config, load_scripts(config), database_of(project, config))
+    return find(project, config, load_scripts(config), database_of(project, config), whole=whole)
 
 
 def show(found: Drift, shape: str) -> None:
@@ -98,7 +99,7 @@ def keep_looking(found: Drift, shape: str, seconds: float) -> None:
             show(found, shape)
             told = found.differences
         time.sleep(seconds)
-        _, found = look()
+        _, found = look(whole=shape == "sql")
 
 
 def adopt_it(place: Place, found: Drift, message: str) -> None:

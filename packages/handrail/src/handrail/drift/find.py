@@ -68,8 +68,17 @@ def place_of(connection: Connection, project: Project, config: Config, directory
     return Place(project, config, directory, url, schema, revisions)
 
 
-def find(project: Project, config: Config, directory: ScriptDirectory, url: URL) -> tuple[Place, Drift]:
+def find(
+    project: Project, config: Config, directory: ScriptDirectory, url: URL, *, whole: bool = True
+) -> tuple[Place, Drift]:
     """Compare a database with its journal, else with the history at its revision. Reads only.
+
+    Args:
+        project: Its settings.
+        config: Alembic's.
+        directory: The revisions.
+        url: Of the database.
+        whole: Whether both catalogs are to be complete, as `upgrade.drift` has it.
 
     Raises:
         AccessDeniedError: The role may not read the journal.
@@ -82,7 +91,7 @@ def find(project: Project, config: Config, directory: ScriptDirectory, url: URL)
         with readable(connection, journal):
             place = place_of(connection, project, config, directory, url)
             journal.look(connection)
-            return place, drift(connection, journal, project.version_table, project.tolerated)
+            return place, drift(connection, journal, project.version_table, project.tolerated, whole=whole)
 
     # The collector would walk over both catalogs again and again, for a command that ends in a moment.
     with without_garbage_collection():

@@ -30,7 +30,7 @@ def mention_drift(project: Project, url: URL) -> None:
     def look(connection: Connection) -> Drift | None:
         journal = Journal(schema_of(connection, project))
         journal.look(connection)
-        return drift(connection, journal, project.version_table, project.tolerated)
+        return drift(connection, journal, project.version_table, project.tolerated, whole=False)
 
     try:
         found = with_connection(url, look, application="handrail drift")

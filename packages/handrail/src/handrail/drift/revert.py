@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handrail.catalog.difference import Difference
@@ -118,5 +118,6 @@ def undo(connection: Connection, place: Place, wanted: Revert) -> Drift:
         )
     # What is tolerated is no part of what the migrations left behind.
     catalog = left.expected if not left.differences else left.resigned()
+    catalog = replace(catalog, fingerprints=left.trusted)
     journal.note(connection, Done(" ".join(left.revisions), "revert", None, left.revisions, catalog=catalog))
     return left

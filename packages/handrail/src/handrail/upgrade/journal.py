@@ -10,7 +10,7 @@ import ast
 import json
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from handrail.catalog import Catalog, Kind, Name, read_catalog
+from handrail.catalog.fingerprints import naming, take_fingerprints
 from handrail.catalog.read import AS_IT_IS
+from handrail.catalog.stored import Stored, written
 from handrail.config import JOURNAL
 from handrail.quoting import literal, quoted
 from handrail.revisions import sha256
@@ -121,12 +123,7 @@ class Snapshot:
     """What the database looked like after an entry."""
 
     entry: Entry
-    catalog: Catalog
-
-    @property
-    def schemas(self) -> set[str]:
-        """The schemas that it tells about."""
-        return {name.name for name, _ in self.catalog.of_kind(Kind.SCHEMA)}
+    stored: Stored
 
 
 @dataclass
@@ -192,10 +189,10 @@ class Journal:
         if row is None:
             return None
         try:
-            catalog = Catalog.from_json(row["catalog"])
+            stored = Stored.read(row["catalog"])
         except ValueError:
             return None
-        return Snapshot(entry({key: value for key, value in row.items() if key != "catalog"}), catalog)
+        return Snapshot(entry({key: value for key, value in row.items() if key != "catalog"}), stored)
 
     def origins(self, connection: Connection) -> dict[str, Entry]:
         """Return, for each object with an edit that upgrades have passed by, the entry of the first of them."""
@@ -213,7 +210,7 @@ class Journal:
                 f"(SELECT max(id) FROM {self._table} WHERE direction NOT IN ('accept', 'drift')) "
                 "AND finished_at IS NOT NULL"
             ),
-            {"catalog": catalog.to_json(), "hash": catalog.hash},
+            {"catalog": written(catalog), "hash": catalog.hash},
         )
 
     def catalog_now(self, connection: Connection, version_table: str, schemas: Collection[str] = ()) -> Catalog:
@@ -224,8 +221,30 @@ class Journal:
             version_table: Alembic's, beside the journal.
             schemas: Others that are ours.
         """
-        own = (Name(Kind.TABLE, self.schema, "", name) for name in (version_table, JOURNAL))
-        return read_catalog(connection, schemas={self.schema, *schemas}).without(*own)
+        # First, so that they do not vouch for what somebody changes meanwhile.
+        fingerprints = take_fingerprints(connection, {self.schema, *schemas})
+        own = self._own(version_table)
+        return replace(
+            read_catalog(connection, schemas={self.schema, *schemas}).without(*own), fingerprints=fingerprints
+        )
+
+    def since(self, connection: Connection, version_table: str, stored: Stored) -> tuple[Catalog, Catalog]:
+        """Return what a snapshot says and what is there now, both of them without what has surely not changed.
+
+        Nine tenths of what a whole catalog costs are definitions of tables that nobody has touched.
+        """
+        schemas, own = {self.schema, *stored.schemas}, self._own(version_table)
+        before = stored.fingerprints
+        changed = before.changed(take_fingerprints(connection, schemas)) if before else None
+        if changed is None:
+            return stored.whole, read_catalog(connection, schemas=schemas).without(*own)
+        changed -= {(name.schema, name.name) for name in own}
+        changed |= stored.unmarked
+        changed |= naming(connection, changed)
+        return stored.part(changed), read_catalog(connection, schemas=schemas, relations=changed).without(*own)
+
+    def _own(self, version_table: str) -> Sequence[Name]:
+        return [Name(Kind.TABLE, self.schema, "", name) for name in (version_table, JOURNAL)]
 
     def begin(self, connection: Connection, revision: str, direction: str, source: bytes) -> int | None:
         """Record that a part of a revision is about to be committed; return the row's number."""
@@ -245,7 +264,7 @@ class Journal:
         """Record how far it has come."""
         connection.execute(
             text(f"UPDATE {self._table} SET steps = :steps WHERE id = :id"),  # noqa: S608
-            {"steps": written(steps), "id": number},
+            {"steps": as_json(steps), "id": number},
         )
 
     def finish(self, execute: Callable[[str], object], done: Done, number: int | None = None) -> None:
@@ -261,8 +280,8 @@ class Journal:
         values: dict[str, str | int | None] = {
             "heads": " ".join(done.heads),
             "retries": done.retries,
-            "steps": written(done.steps),
-            "catalog": done.catalog.to_json() if done.catalog else None,
+            "steps": as_json(done.steps),
+            "catalog": written(done.catalog) if done.catalog else None,
             "catalog_sha256": done.catalog.hash if done.catalog else None,
         }
         if number is None:
@@ -296,7 +315,7 @@ def entry(row: Mapping[Any, Any]) -> Entry:
     return Entry(**{**row, **times, "steps": steps, "heads": row["heads"].split()})
 
 
-def written(steps: Sequence[Step]) -> str:
+def as_json(steps: Sequence[Step]) -> str:
     """Return steps as they are stored."""
     return json.dumps([[step.statement, step.done] for step in steps])
 

@@ -161,7 +161,9 @@ class Upgrade:
 
     def _refuse_drift(self, steps: Sequence[MigrationStep]) -> None:
         with self.connection.begin():
-            self.drift = drift(self.connection, self.journal, self.project.version_table, self.project.tolerated)
+            self.drift = drift(
+                self.connection, self.journal, self.project.version_table, self.project.tolerated, whole=False
+            )
         if self.drift is not None and self.command != "stamp":
             sources = sources_of(Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
             keep = self.keep_drift or self.command == "downgrade"

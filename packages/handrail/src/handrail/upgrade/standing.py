@@ -80,7 +80,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         check_versions(versions, directory, table, entries)
     except HandrailError as error:
         problem = str(error).removeprefix("nothing was changed: ")
-    edits = drift(connection, journal, project.version_table, project.tolerated)
+    edits = drift(connection, journal, project.version_table, project.tolerated, whole=False)
     here = [version for version in versions if known(directory, version)]
     applied = {script.revision for script in directory.iterate_revisions(tuple(here), "base")} if here else set()
     pending = [script.revision for script in directory.walk_revisions() if script.revision not in applied][::-1]
