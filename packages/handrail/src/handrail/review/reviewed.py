@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from handrail.actions import Action
 from handrail.findings import Finding
+from handrail.predict.placed import Placed
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Reviewed:
         statements: How many statements were looked at.
         actions: What they do, one by one.
         reversible: Whether there is a downgrade that does something; None for a SQL file.
+        placed: The statements of a revision, with all that they do.
     """
 
     file: str
@@ -29,6 +32,7 @@ class Reviewed:
     statements: int = 0
     actions: list[Action] = field(default_factory=list)
     reversible: bool | None = None
+    placed: Sequence[Placed] = field(default=(), repr=False)
 
     @property
     def judged(self) -> bool:

@@ -126,7 +126,7 @@ class Reviewer:
         done = list(actions(placed, self.sizes))
         reversible = is_reversible(script.path)
         return Reviewed(
-            file, script.revision, script.title, findings, len(rendered.statements), done, reversible=reversible
+            file, script.revision, script.title, findings, len(rendered.statements), done, reversible, placed
         )
 
     def _render(self, script: Script, *, thoroughly: bool = True) -> Rendered:

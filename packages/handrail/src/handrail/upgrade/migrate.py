@@ -29,7 +29,7 @@ from handrail.upgrade.lost import first_refusal, lost, versions_now
 from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
 from handrail.upgrade.session import considerate, pid_of, refuse_pooler, refuse_read_only, refuse_wrong_role
-from handrail.upgrade.touched import refuse_touched, sources_of
+from handrail.upgrade.touched import Pending, refuse_touched
 from handrail.upgrade.turn import Turn, release, turn
 from handrail.upgrade.versions import check_versions, name_of, refuse_edited, rows
 from handrail.upgrade.watch import Watch
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from handrail.config import Project
+    from handrail.review import Reviewed
     from handrail.upgrade.journal import Entry
 
 ALREADY_THERE = {"42P07", "42710", "42P06", "42701"}  # table, object, schema, column
@@ -74,6 +75,7 @@ class Upgrade:
     wait_seconds: float
     accepted: Sequence[str] = ()
     keep_drift: bool = False
+    reviews: Sequence[Reviewed] = field(default=(), init=False)  # of what is pending
     drift: Drift | None = field(default=None, init=False)
     settled: set[str] = field(default_factory=set, init=False)
     journal: Journal = field(init=False)
@@ -155,9 +157,9 @@ class Upgrade:
             assert self.migration.config is not None
             paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
             with self.connection.begin():
-                reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
+                self.reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
             if sys.stderr.isatty():
-                click.echo(f"{as_plan(reviews)}\n", err=True)
+                click.echo(f"{as_plan(self.reviews)}\n", err=True)
 
     def _refuse_drift(self, steps: Sequence[MigrationStep]) -> None:
         with self.connection.begin():
@@ -165,9 +167,11 @@ class Upgrade:
                 self.connection, self.journal, self.project.version_table, self.project.tolerated, whole=False
             )
         if self.drift is not None and self.command != "stamp":
-            sources = sources_of(Path(step.revision.path) for step in steps if isinstance(step, RevisionStep))
+            known = {reviewed.revision: reviewed for reviewed in self.reviews}
+            revisions = [step.revision for step in steps if isinstance(step, RevisionStep)]
+            pending = [Pending.of(Path(script.path), known.get(script.revision)) for script in revisions]
             keep = self.keep_drift or self.command == "downgrade"
-            self.settled = refuse_touched(self.drift, sources, keep=keep)
+            self.settled = refuse_touched(self.drift, pending, keep=keep)
             self._pass_by(self.drift)
 
     def _pass_by(self, found: Drift) -> None:

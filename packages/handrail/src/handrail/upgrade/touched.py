@@ -2,44 +2,115 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from handrail.catalog.difference import Difference
 from handrail.catalog.objects import Kind
 from handrail.catalog.words import in_words
+from handrail.effects import Relation
 from handrail.errors import DriftError
+from handrail.predict.state import DEFAULT_SCHEMA
+from handrail.statements.revision import asks
 from handrail.upgrade.drift import ADOPTS, Drift
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from handrail.predict import Part
+    from handrail.predict.placed import Placed
+    from handrail.review import Reviewed
 
 # They are named by everything, or by nothing.
 EVERYWHERE = (Kind.SCHEMA, Kind.EXTENSION, Kind.DEFAULT_PRIVILEGES)
+RELATIONS = (Kind.TABLE, Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.SEQUENCE)
+# With such a finding not all that a revision does was seen.
+UNSURE = ("unseen", "bind-parameter")
 ADOPTED = re.compile(rf"^\s*#\s*{ADOPTS}\s+(.+?)\s*$", re.MULTILINE)
 
 
-def adopted(sources: Iterable[str]) -> set[str]:
-    """Return the objects whose edits pending revisions make their own, as they are reported."""
-    return {name for source in sources for name in ADOPTED.findall(source)}
+@dataclass(frozen=True)
+class Pending:
+    """A revision that is about to run.
+
+    Attributes:
+        source: Its text.
+        reviewed: What it was found to do on this database; None when nobody has looked.
+    """
+
+    source: str
+    reviewed: Reviewed | None = None
+
+    @classmethod
+    def of(cls, path: Path, reviewed: Reviewed | None) -> Pending:
+        """Read a revision's file."""
+        return cls(path.read_text(encoding="utf-8", errors="replace"), reviewed)
+
+    @property
+    def adopts(self) -> list[str]:
+        """The objects whose edits it makes its own, as they are reported."""
+        return ADOPTED.findall(self.source)
+
+    @cached_property
+    def relations(self) -> set[Relation]:
+        """All that its statements lock, read, write, create, lose and rename, wherever in the code their names are."""
+        return {relation for at in self._placed for part in at.parts for relation in used(part)}
+
+    @cached_property
+    def statements(self) -> list[str]:
+        """What it runs."""
+        return [at.statement.sql for at in self._placed]
+
+    @property
+    def _placed(self) -> Sequence[Placed]:
+        return self.reviewed.placed if self.reviewed else ()
+
+    @cached_property
+    def unsure(self) -> list[str]:
+        """The texts in its code, when what it runs is not known for sure, or depends on what is in the database."""
+        if self.reviewed and not asks(self.source) and all(f.rule not in UNSURE for f in self.reviewed.findings):
+            return []
+        try:
+            nodes = list(ast.walk(ast.parse(self.source)))
+        except SyntaxError:
+            return [self.source]
+        said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+        constants = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in said)
+        return [node.value for node in constants if isinstance(node.value, str)]
 
 
-def refuse_touched(found: Drift, sources: Sequence[str], *, keep: bool) -> set[str]:
+def used(part: Part) -> Iterator[Relation]:
+    """Yield the relations that a part of a statement has to do with."""
+    effect = part.effect
+    yield from (*effect.locks, *effect.scans, *effect.rewrites, *effect.created)
+    for found in (effect.losses, effect.demands, effect.breaks):
+        yield from (one.table for one in found)
+    if part.table is not None:
+        yield part.table
+
+
+def refuse_touched(found: Drift, pending: Sequence[Pending], *, keep: bool) -> set[str]:
     """Refuse to run revisions on tables that are not as they expect them; mention edits elsewhere.
 
     Args:
         found: What was changed by hand.
-        sources: The texts of the pending revisions. What they mention is taken to be touched.
+        pending: The revisions.
         keep: Whether somebody has said that the edits may stay.
 
     Returns:
         The objects whose edits the revisions make their own.
 
     Raises:
-        DriftError: They mention what was changed.
+        DriftError: They use what was changed.
     """
-    settled = adopted(sources)
+    settled = {name for revision in pending for name in revision.adopts}
     left = [difference for difference in found.differences if str(difference.name) not in settled]
-    hit = [difference for difference in left if touches(sources, difference)]
+    hit = [difference for difference in left if any(touches(revision, difference) for revision in pending)]
     if hit and not keep:
         raise DriftError(
             f"nothing was changed: what the pending revisions touch was changed by hand since {since(found)}, so "
@@ -65,14 +136,18 @@ def since(found: Drift) -> str:
     return f"{revisions} ({found.since:%Y-%m-%d %H:%M %Z})" if found.since else revisions
 
 
-def touches(sources: Sequence[str], difference: Difference) -> bool:
-    """Whether one of the texts mentions a table or other object by its name."""
+def touches(pending: Pending, difference: Difference) -> bool:
+    """Whether a revision uses the table or other object that differs."""
     name = difference.name
     if name.kind in EVERYWHERE or is_remainder(difference):
         return False
     own = name.table or name.name.partition("(")[0]
-    pattern = re.compile(rf"(?<![\w$]){re.escape(own)}(?![\w$])")
-    return any(pattern.search(source) for source in sources)
+    word = re.compile(rf"(?<![\w$]){re.escape(own)}(?![\w$])")
+    if any(word.search(text) for text in pending.unsure):
+        return True
+    if name.table or name.kind in RELATIONS:
+        return bool({Relation(name.schema, own), Relation(DEFAULT_SCHEMA, own)} & pending.relations)
+    return any(word.search(statement) for statement in pending.statements)
 
 
 def is_remainder(difference: Difference) -> bool:
@@ -80,8 +155,3 @@ def is_remainder(difference: Difference) -> bool:
     after = difference.after or {}
     came_or_broke = difference.before is None or difference.changes.keys() == {"valid"}
     return difference.name.kind is Kind.INDEX and came_or_broke and after.get("valid") is False
-
-
-def sources_of(paths: Iterable[Path]) -> list[str]:
-    """Return the texts of revision files."""
-    return [path.read_text(encoding="utf-8", errors="replace") for path in paths]
