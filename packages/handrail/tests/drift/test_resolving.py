@@ -87,17 +87,20 @@ def test_a_renamed_column_keeps_its_values_elsewhere(project: SmallProject, url:
 
 
 def test_undoing_is_shown_with_its_price_and_done_when_asked(project: SmallProject, url: str) -> None:
-    """Nothing is run without --apply."""
+    """Found by the rules of `handrail review`. Nothing is run without --apply."""
     sql(
         url,
         "INSERT INTO shop.goods VALUES (1, 'a'), (2, 'b')",
         "ALTER TABLE shop.goods ADD COLUMN price int DEFAULT 3",
         "ALTER TABLE shop.goods ALTER COLUMN name SET NOT NULL",
+        "ALTER TABLE shop.goods ALTER COLUMN id TYPE bigint",
     )
 
     shown = project.handrail("drift", "--revert")
     assert shown.returncode == 1
-    assert "-- DROPS column shop.goods.price: 2 of 2 rows hold a value" in shown.stdout
+    assert "-- danger drops-column: DROP COLUMN price throws away that value of every row" in shown.stdout
+    assert " There: 2 of 2 rows hold a value.\n" in shown.stdout
+    assert "-- danger narrows-type: " in shown.stdout
     assert "ALTER TABLE shop.goods DROP COLUMN price;" in shown.stdout
     assert project.handrail("drift").returncode == 1
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from handrail.catalog.difference import Difference
-from handrail.catalog.objects import Catalog, Kind
+from handrail.catalog.objects import Catalog, Name
 from handrail.catalog.read import AS_IT_IS
 from handrail.catalog.words import in_words
 from handrail.connection import ServerMessage, with_connection
 from handrail.drift.units import groups, units
-from handrail.drops import at_stake
+from handrail.drops import RULE, at_stake, spelled
 from handrail.errors import MigrationError
-from handrail.type_changes import rewrites
+from handrail.findings import Finding, Severity
+from handrail.judge import judge
+from handrail.predict import State
+from handrail.predict.placed import place as placed_in
+from handrail.sizes import Sizes
+from handrail.statements import Statement
 from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.journal import Done, Journal
 from handrail.upgrade.session import considerate, refuse_read_only
@@ -34,41 +38,46 @@ class Revert:
 
     Attributes:
         statements: The SQL, in its order.
-        losses: What is lost by it, and what cannot be brought back, in words.
+        findings: What a review of these statements finds on this database.
+        amounts: Of what is dropped, by the name that findings give it: how many rows or values there are.
+        empty: What comes back without what it held.
     """
 
     statements: Sequence[str]
-    losses: Sequence[str]
+    findings: Sequence[Finding] = ()
+    amounts: Mapping[str, str] = field(default_factory=dict)
+    empty: Sequence[Name] = ()
 
     def __str__(self) -> str:
         """Return it as a script, whose comments tell what it costs."""
-        comments = [f"-- {loss}" for loss in self.losses]
-        return "\n".join([*comments, "BEGIN;", *(f"{statement};" for statement in self.statements), "COMMIT;"])
+        comments = [*self._found(), *(f"{name} comes back empty: what it held went with it" for name in self.empty)]
+        statements = [f"{statement};" for statement in self.statements]
+        return "\n".join([*(f"-- {comment}" for comment in comments), "BEGIN;", *statements, "COMMIT;"])
+
+    def _found(self) -> Iterator[str]:
+        for finding in self.findings:
+            amount = self.amounts.get(finding.object)
+            yield f"{finding.severity} {finding.rule}: {finding.what}{f' There: {amount}.' if amount else ''}"
 
 
 def revert(place: Place, found: Drift) -> Revert:
-    """Return what undoes all that was found. Reads only."""
+    """Return what undoes all that was found, reviewed like any revision. Reads only."""
     undone = [difference.reversed() for difference in found.differences]
     done = [statement for unit in units(undone, found.live, found.expected) for statement in unit.statements]
-    return Revert(done, list(losses(place, undone)))
-
-
-def losses(place: Place, undone: Sequence[Difference]) -> Iterator[str]:
-    """Yield what is lost, with how much that is."""
     leading = [group[0] for group in groups(undone)]
-    gone = [d.name for d in leading if d.after is None and d.name.kind in (Kind.TABLE, Kind.COLUMN)]
+    gone = [each.name for each in leading if each.after is None and each.name.kind in RULE]
+    came = [each.name for each in leading if each.before is None and each.name.kind in RULE]
     amounts = at_stake(gone, place.url) if gone else {}
-    for name in gone:
-        yield f"DROPS {name}: {amounts[name].partition(' in the development')[0]}"
-    for difference in leading:
-        before, after = difference.before or {}, difference.after or {}
-        if difference.name.kind is Kind.COLUMN and before and "type" in difference.changes:
-            write = " and writes the whole table anew" if rewrites(before["type"], after["type"]) else ""
-            yield f"GIVES {difference.name} the type {after['type']} again{write}; it fails where a value does not fit"
-        if difference.name.kind is Kind.ENUM and "values" in difference.changes:
-            yield f"TAKES VALUES from {difference.name}; it fails where one is in use"
-        if difference.before is None and difference.name.kind in (Kind.TABLE, Kind.COLUMN):
-            yield f"{difference.name} comes back empty: what it held went when it was dropped"
+    said = {spelled(name): amount.partition(" in the development")[0] for name, amount in amounts.items()}
+    return Revert(done, review(place, found.live, done), said, came)
+
+
+def review(place: Place, live: Catalog, statements: Sequence[str]) -> list[Finding]:
+    """Judge statements as those of a revision are judged, by what they do to this database."""
+    sizes = with_connection(place.url, Sizes.of, application="handrail drift")
+    state = State.of(live)
+    placed = placed_in([Statement(statement, line) for line, statement in enumerate(statements, 1)], state)
+    return [found for found in judge(placed, state, sizes, "revert") if found.severity is not Severity.NOTE]
 
 
 def apply(place: Place, wanted: Revert) -> Drift:
