@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -100,6 +102,17 @@ class SmallProject:
             check=False,
             timeout=100,
         )
+
+    @contextmanager
+    def handrail_running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start `handrail …` and yield it while it runs; its standard output can be read line by line."""
+        command = [str(Path(sys.executable).with_name("handrail")), *arguments]
+        environment = self.base_environment() | self.environment
+        with subprocess.Popen(command, cwd=self.root, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()  # nothing happens when it has ended
 
     def git(self, *arguments: str) -> str:
         """Run git in the project, which must succeed, and return its standard output."""

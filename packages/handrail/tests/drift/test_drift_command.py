@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 
 import psycopg
@@ -65,6 +66,29 @@ def test_machines_get_json_and_sql(project: SmallProject, url: str) -> None:
     assert difference["object"] == "column shop.goods.name"
     assert difference["attributes"] == {"not_null": {"before": False, "after": True}}
     assert statements == "ALTER TABLE shop.goods ALTER COLUMN name SET NOT NULL;\n"
+
+
+def test_a_watch_tells_what_comes_and_ends_when_asked(project: SmallProject, url: str) -> None:
+    """By SIGTERM as by Ctrl-C, with the exit code of what it saw last."""
+    with project.handrail_running("drift", "--watch", "0.1") as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline().startswith("No drift since revision r1 (2")
+        sql(url, "COMMENT ON TABLE shop.goods IS 'x'")
+        assert watch.stdout.readline().startswith("Changed by hand since revision r1 (2")
+        assert watch.stdout.readline() == "\n"
+        assert watch.stdout.readline() == "~ table shop.goods: comment none -> x\n"
+        watch.terminate()
+        rest, _ = watch.communicate()
+
+    assert watch.returncode == 1
+    assert "Changed by hand" not in rest  # it was told once, though it was seen again and again
+
+    sql(url, "COMMENT ON TABLE shop.goods IS NULL")
+    with project.handrail_running("drift", "--watch", "60") as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline().startswith("No drift since revision r1 (2")
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait() == 0
 
 
 def test_what_may_differ_is_shown_as_ignored(project: SmallProject, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -29,26 +30,27 @@ DRIFTED = 1
 @click.option("-m", "--message", help="What the revision is called.")
 @click.option("--revert", is_flag=True, help="Show the SQL that undoes the edit, and what is lost by it.")
 @click.option("--apply", is_flag=True, help="With --revert: run it.")
-@click.option("--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again and again, until Ctrl-C or SIGTERM."
+)
 def drift(*, shape: str, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None) -> None:
     """Show what was changed by hand in the database since its last migration.
 
     Reads only; whoever may read the journal may look, in production too. Without a journal the database is compared
     with what the revisions create in a throwaway database.
 
-    The exit code is 0 without drift, 1 with it, 2 for a wrong command line, and another one when the comparison is not
-    possible: 3 a setting is wrong, 5 a server does not answer, 6 a privilege is missing, 8 there is no journal and no
-    throwaway server, 13 the version table is empty.
+    The exit code is 0 without drift, 1 with it (with --watch: as it was last seen), 2 for a wrong command line, and
+    another one when the comparison is not possible: 3 a setting is wrong, 5 a server does not answer, 6 a privilege is
+    missing, 8 there is no journal and no throwaway server, 13 the version table is empty.
     """
     refuse_nonsense(adopt=adopt, message=message, revert=revert, apply=apply, watch=watch)
-    whole = adopt or revert or shape == "sql"
-    place, found = look(whole=whole)
     if watch is not None:
-        keep_looking(found, shape, watch)
-    elif found.differences and adopt:
+        sys.exit(DRIFTED if keep_looking(shape, watch).differences else 0)
+    place, found = look(whole=adopt or revert or shape == "sql")
+    if found.differences and adopt:
         adopt_it(place, found, message or "")
         return
-    elif found.differences and revert:
+    if found.differences and revert:
         revert_it(place, found, apply=apply)
         return
     show(found, shape)
@@ -91,15 +93,21 @@ def show(found: Drift, shape: str) -> None:
         click.echo(text(found))
 
 
-def keep_looking(found: Drift, shape: str, seconds: float) -> None:
-    """Print a report whenever it is another one than before; ended by Ctrl-C."""
-    told = None
-    while True:
-        if found.differences != told:
-            show(found, shape)
-            told = found.differences
-        time.sleep(seconds)
-        _, found = look(whole=shape == "sql")
+def keep_looking(shape: str, seconds: float) -> Drift:
+    """Print a report whenever it is another one than before; return the last one at Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    last: Drift | None = None
+    try:
+        while True:
+            before = last
+            _, last = look(whole=shape == "sql")
+            if before is None or last.differences != before.differences:
+                show(last, shape)
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        if last is None:  # nobody knows yet
+            raise
+        return last
 
 
 def adopt_it(place: Place, found: Drift, message: str) -> None:
