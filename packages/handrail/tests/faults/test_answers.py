@@ -138,12 +138,19 @@ def test_a_statement_that_takes_too_long(shop: Shop) -> None:
 
 
 def test_a_full_disk(shop: Shop) -> None:
-    """In the middle of a concurrent index: nothing INVALID stays, and with space the same command builds it."""
+    """In the middle of a concurrent index: nothing INVALID stays, and with space the same command builds it.
+
+    The device is one that the system keeps full, so the error is the system's own; `bench/faults` fills a real disk.
+    """
     shop.project.succeeds("upgrade", "r5")
-    shop.sql("CREATE TABLE public.disk AS SELECT true AS is_full")
+    shop.sql("CREATE TABLE public.disk AS SELECT '/dev/full' AS path")
     shop.sql(
-        "CREATE FUNCTION public.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF (SELECT is_full "
-        "FROM public.disk) THEN RAISE disk_full USING MESSAGE = 'could not extend file'; END IF; RETURN $1; END $$"
+        "CREATE FUNCTION public.write() RETURNS void LANGUAGE plpgsql AS "
+        "$$ BEGIN EXECUTE format('COPY (SELECT 1) TO %L', (SELECT path FROM public.disk)); END $$"
+    )
+    shop.sql(
+        "CREATE FUNCTION public.written(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM public.write(); RETURN $1; END $$"
     )
     block = "with op.get_context().autocommit_block():\n    "
     statement = "CREATE INDEX CONCURRENTLY ix_code ON shop.goods (public.written(code))"
@@ -151,9 +158,10 @@ def test_a_full_disk(shop: Shop) -> None:
 
     message = refusal(shop, errors.DiskFullError, "upgrade", "head")
 
-    assert "alembic/versions/r6.py:11: could not extend file. The server has no space left" in message
+    assert "alembic/versions/r6.py:11: could not" in message
+    assert "No space left on device. The server has no space left" in message
     assert shop.invalid() is None
-    shop.sql("UPDATE public.disk SET is_full = false")
+    shop.sql("UPDATE public.disk SET path = '/dev/null'")
     shop.project.succeeds("upgrade", "head")
     shop.assert_whole()
 
