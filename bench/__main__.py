@@ -45,6 +45,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--models", type=int, nargs="+", help="sizes of the projects, in place of the usual ones")
     parser.add_argument("--rounds", type=int, help="how often everything is measured after the warm-up")
     parser.add_argument("--only", nargs="+", help="kinds of faults, in place of all")
+    parser.add_argument("--jobs", type=int, default=2, help="how many rounds of faults at the same time")
     return parser.parse_args()
 
 

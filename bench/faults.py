@@ -19,7 +19,7 @@ def run_faults(options: argparse.Namespace) -> int:
     """
     if not TESTS.is_dir():
         raise BenchError("the faults are part of handrail's tests, and packages/handrail is not here.")
-    arguments = ["--quick"] * options.quick + ["--format", options.format]
+    arguments = ["--quick"] * options.quick + ["--format", options.format, "--jobs", str(options.jobs)]
     if options.rounds:
         arguments += ["--rounds", str(options.rounds)]
     if options.only:

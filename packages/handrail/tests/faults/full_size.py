@@ -12,168 +12,89 @@ import random
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from faults.outcome import FULL, QUICK, Outcome, Size
 from faults.proxies import cutting_at_commit
 from faults.readers import reading
 from faults.shop import Shop, write_revisions
+from faults.small_disk import TABLESPACE, NoDiskError, SmallDisk, small_disk
+from faults.workbench import DRIVERS, ROWS, Workbench
 from handrail.config import load_project
-from handrail.connection import with_connection
-from handrail.scratch import ScratchServer, scratch_server
-from handrail.upgrade.journal import Journal
-from small_project import REPOSITORY, SmallProject, write_project
+from handrail.errors import DiskFullError
+from handrail.scratch import scratch_server
+from small_project import REPOSITORY, write_project
 
-DRIVERS = ("asyncpg", "psycopg")
-ROWS = 30_000
 REPLICAS = 10
 READERS = 8
-HANG_SECONDS = 120
+HANG_SECONDS = 180
+SPACE = 2_000_000  # bytes of which a random part is left on a disk that gets full
 
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'alembic%'"
 
 
-@dataclass(frozen=True)
-class Size:
-    """How often everything is done."""
-
-    interruptions: int
-    rounds: int
-    cuts: int
-    blocked_seconds: float
-
-
-FULL = Size(interruptions=500, rounds=50, cuts=100, blocked_seconds=30)
-QUICK = Size(interruptions=10, rounds=2, cuts=4, blocked_seconds=5)
-
-
-@dataclass
-class Outcome:
-    """What became of one kind of fault.
-
-    Attributes:
-        counts: How often what happened.
-        figures: The worst that was measured, in seconds.
-        faults: What went wrong, in words; nothing should.
-    """
-
-    what: str
-    counts: Counter[str] = field(default_factory=Counter)
-    figures: dict[str, float] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-
-    def worst(self, what: str, seconds: float) -> None:
-        """Keep the longest."""
-        self.figures[what] = round(max(seconds, self.figures.get(what, 0)), 2)
-
-    @contextmanager
-    def one(self, what: str) -> Iterator[None]:
-        """Count what is done in the block, and whatever is not as expected there."""
-        try:
-            yield
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            self.faults.append(f"{what}: {type(error).__name__} {str(error)[:2000]}")
-        self.counts["rounds"] += 1
-        done = self.counts["rounds"]
-        if done % 10 == 0:
-            print(f"{self.what}: {dict(self.counts)}, {len(self.faults)} faults", file=sys.stderr, flush=True)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A server, and a project that is migrated on it again and again."""
-
-    server: ScratchServer
-    project: SmallProject
-    chance: random.Random
-
-    @contextmanager
-    def shop(self, driver: str, target: str | None = None) -> Iterator[Shop]:
-        """Yield the project with an empty database, or one at a revision."""
-        name = self.server.create()
-        shop = Shop(self.project, self.server.url_of(name).replace("postgresql://", f"postgresql+{driver}://"), ROWS)
-        self.project.use(shop.url)
-        try:
-            if target:
-                self.project.succeeds("upgrade", target)
-            yield shop
-        finally:
-            self.server.drop(name)
-
-    def catalog(self, shop: Shop) -> str:
-        """Return the digest of everything in the schema."""
-        url = self.server.url.set(database=shop.dsn.rpartition("/")[2].partition("?")[0])
-        look = Journal("shop").catalog_now
-        return with_connection(url, lambda opened: look(opened, "alembic_version").hash, application="bench")
-
-
-def interruptions(bench: Bench, size: Size, how: str) -> Outcome:
+def interruptions(bench: Workbench, size: Size, how: str) -> Outcome:
     """Interrupt upgrades at random moments, and run each of them once more."""
     outcome = Outcome(f"{size.interruptions} x {how}, rerun once")
-    expected, seconds = undisturbed(bench)
-    while outcome.counts["interrupted"] < size.interruptions:
-        driver = DRIVERS[outcome.counts["rounds"] % 2]
+    expected, seconds = bench.undisturbed()
+
+    def interrupt(number: int) -> None:
+        driver = DRIVERS[number % 2]
         with bench.shop(driver) as shop, outcome.one(f"{how} {driver}"):
+            begun = time.monotonic()
             upgrade = shop.start("upgrade", "head")
-            if how == "kill -9":
-                # What is before that only starts Python.
-                time.sleep(bench.chance.uniform(0.35, 1.0) * seconds[driver])
-                hit = kill(upgrade)
-            else:
-                shop.wait_for(f"SELECT count(*) FROM ({SESSIONS}) AS sessions")
-                time.sleep(bench.chance.uniform(0.0, 0.6) * seconds[driver])
-                hit = terminate(shop, bench.chance)
+            hit = INTERRUPTIONS[how](shop, upgrade, bench.chance, seconds[driver])
             out, err = upgrade.communicate(timeout=HANG_SECONDS)
             assert "Traceback" not in out + err, out + err
             if not hit or upgrade.returncode == 0:
-                outcome.counts["came too late"] += 1
+                outcome.count("came too late")
+                # Other work on this machine makes all of them faster or slower.
+                seconds[driver] += (time.monotonic() - begun - seconds[driver]) / 4
                 if upgrade.returncode == 0:
                     shop.assert_whole()
-                continue
-            outcome.counts["interrupted"] += 1
-            outcome.counts[f"exit code {upgrade.returncode}"] += 1
+                return
+            found = shop.version()
+            if found is None:
+                seconds[driver] *= 1.03
+            outcome.count("interrupted", f"exit code {upgrade.returncode}", f"found at {found or 'its beginning'}")
             again = shop.project.alembic("upgrade", "head")
             assert again.returncode == 0, again.stdout + again.stderr
             shop.assert_whole()
             assert bench.catalog(shop) == expected[driver], "another catalog than after a clean run"
+
+    bench.repeat(interrupt, lambda: outcome.counts["interrupted"] < size.interruptions)
     return outcome
 
 
-def undisturbed(bench: Bench) -> tuple[dict[str, str], dict[str, float]]:
-    """Return what an upgrade makes that nobody disturbs, and how long it takes, for each driver."""
-    catalogs, seconds = {}, {}
-    for driver in DRIVERS:
-        for _ in range(2):  # the first one compiles
-            with bench.shop(driver) as shop:
-                begun = time.monotonic()
-                shop.project.succeeds("upgrade", "head")
-                seconds[driver] = time.monotonic() - begun
-                catalogs[driver] = bench.catalog(shop)
-    return catalogs, seconds
-
-
-def kill(upgrade: subprocess.Popen[str]) -> bool:
-    """Kill a process; whether it was still running."""
+def kill(_: Shop, upgrade: subprocess.Popen[str], chance: random.Random, seconds: float) -> bool:
+    """Kill a process at some moment; whether it was still running."""
+    time.sleep(chance.uniform(0.5, 1.0) * seconds)  # what is before that only starts Python
     running = upgrade.poll() is None
     upgrade.kill()
     return running
 
 
-def terminate(shop: Shop, chance: random.Random) -> bool:
-    """End one of an upgrade's sessions on the server; whether there was one."""
+def terminate(shop: Shop, upgrade: subprocess.Popen[str], chance: random.Random, seconds: float) -> bool:
+    """End one of an upgrade's sessions on the server at some moment; whether there was one."""
+    there = f"SELECT count(*) FROM ({SESSIONS}) AS sessions"
+    shop.wait_for(there, HANG_SECONDS, meanwhile=lambda: upgrade.poll() is None)
+    time.sleep(chance.uniform(0.0, 0.6) * seconds)
     pids = shop.sql(f"SELECT string_agg(pid::text, ' ') FROM ({SESSIONS}) AS sessions")
     return pids is not None and shop.sql(f"SELECT pg_terminate_backend({chance.choice(pids.split())})") == "True"
 
 
-def together(bench: Bench, size: Size, driver: str, target: str | None) -> Outcome:
+INTERRUPTIONS = {"kill -9": kill, "pg_terminate_backend": terminate}
+
+
+def together(bench: Workbench, size: Size, driver: str, target: str | None) -> Outcome:
     """Let ten replicas upgrade at once."""
     outcome = Outcome(f"{REPLICAS} upgrades at once x {size.rounds}, {driver}, from {target or 'empty'}")
-    for _ in range(size.rounds):
+
+    def upgrade(_: int) -> None:
         with bench.shop(driver, target) as shop, outcome.one("together"):
             begun = time.monotonic()
             upgrades = [shop.start("upgrade", "head") for _ in range(REPLICAS)]
@@ -185,13 +106,15 @@ def together(bench: Bench, size: Size, driver: str, target: str | None) -> Outco
                     upgrade.wait()
             outcome.worst("longest round", time.monotonic() - begun)
             failed = [text for upgrade, text in zip(upgrades, said, strict=True) if upgrade.returncode]
-            outcome.counts["failed processes"] += len(failed)
+            outcome.count(*["processes"] * len(upgrades), *["failed processes"] * len(failed))
             assert not failed, failed
             shop.assert_whole()
+
+    bench.times(upgrade, size.rounds)
     return outcome
 
 
-def queue(bench: Bench, size: Size) -> Outcome:
+def queue(bench: Workbench, size: Size) -> Outcome:
     """Put an ALTER TABLE behind a long transaction, with readers; then kill one that waits there."""
     outcome = Outcome(f"ALTER TABLE behind a transaction of {size.blocked_seconds:g} s, {READERS} readers")
     for driver in DRIVERS:
@@ -222,29 +145,67 @@ def killed_in_the_queue(shop: Shop) -> float:
         return time.monotonic() - killed
 
 
-def cuts(bench: Bench, size: Size) -> Outcome:
+def cuts(bench: Workbench, size: Size) -> Outcome:
     """Cut the connection at COMMIT, before the server has it or after."""
     outcome = Outcome(f"connection cut at COMMIT x {size.cuts}")
-    for number in range(size.cuts):
+
+    def cut_one(number: int) -> None:
         driver, after = DRIVERS[number % 2], number // 2 % 2 == 1
         start, target = bench.chance.choice([("r2", "r3"), ("r4", "r5"), ("r2", "head"), ("r4", "head")])
         with bench.shop(driver, start) as shop, outcome.one(f"{driver} {'after' if after else 'before'}"):
             with cutting_at_commit(shop.url, after=after) as (url, cut):
                 done = shop.project.alembic("upgrade", target, DATABASE_URL=url)
-            told, version = done.stdout + done.stderr, shop.sql("SELECT version_num FROM shop.alembic_version")
+            told, version = done.stdout + done.stderr, shop.version()
             assert cut, told
             assert "Traceback" not in told, told
             if done.returncode == 0:
                 assert version == ("r6" if target == "head" else target), told
             else:
                 assert f"The database is at {version};" in told, told
-            outcome.counts["true"] += 1
+            outcome.count(f"true, cut {'after' if after else 'before'} it")
             shop.project.succeeds("upgrade", "head")
             shop.assert_whole()
+
+    bench.times(cut_one, size.cuts)
     return outcome
 
 
-Kind = Callable[[Bench, Size], Outcome]
+def disk(bench: Workbench, size: Size) -> Outcome:
+    """Let the disk get full in the middle of an upgrade, give space back, and run it once more."""
+    outcome = Outcome(f"disk full x {size.disks}, with space rerun once")
+    try:
+        with small_disk(bench.server) as small:
+            expected, _ = bench.undisturbed()
+            for number in range(size.disks):
+                driver = DRIVERS[number % 2]
+                with bench.shop(driver, bench.chance.choice([None, "r1", "r2", "r4", "r5"])) as shop:
+                    bench.server.execute(f'ALTER DATABASE "{shop.database}" SET TABLESPACE {TABLESPACE}')
+                    with outcome.one(f"{driver} from {shop.version() or 'its beginning'}"):
+                        filled(small, shop, bench.chance.randrange(SPACE), outcome)
+                        assert bench.catalog(shop) == expected[driver], "another catalog than after a clean run"
+    except NoDiskError as error:
+        outcome.what = f"disk full: not run, {error}"
+    return outcome
+
+
+def filled(small: SmallDisk, shop: Shop, left_bytes: int, outcome: Outcome) -> None:
+    """Upgrade on a disk with so much space left, and then on one with enough."""
+    small.fill(left_bytes)
+    try:
+        done = shop.project.alembic("upgrade", "head")
+    finally:
+        small.free()
+    told = done.stdout + done.stderr
+    assert "Traceback" not in told, told
+    outcome.count(f"exit code {done.returncode}", f"found at {shop.version() or 'its beginning'}")
+    if done.returncode:
+        assert done.returncode == DiskFullError.exit_code, told
+        assert "No space left on device" in told, told
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+Kind = Callable[[Workbench, Size], Outcome]
 KINDS: dict[str, Kind] = {
     "kill": partial(interruptions, how="kill -9"),
     "terminate": partial(interruptions, how="pg_terminate_backend"),
@@ -255,6 +216,7 @@ KINDS: dict[str, Kind] = {
     },
     "queue": queue,
     "cut": cuts,
+    "disk": disk,
 }
 
 
@@ -265,29 +227,23 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how often, in place of the usual numbers")
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS), help="these kinds of faults")
     parser.add_argument("--seed", type=int, default=7, help="of the random moments")
+    parser.add_argument("--jobs", type=int, default=2, help="how many rounds at the same time")
     parser.add_argument("--format", choices=["text", "json"], default="text")
     options = parser.parse_args()
     size, found = QUICK if options.quick else FULL, []
-    if options.rounds:
-        size = replace(size, interruptions=options.rounds, rounds=options.rounds, cuts=options.rounds)
+    if (rounds := options.rounds) is not None:
+        size = replace(size, interruptions=rounds, rounds=rounds, cuts=rounds, disks=rounds)
     with TemporaryDirectory(prefix="bench-") as folder, scratch_server(load_project(REPOSITORY)) as server:
         project = write_project(Path(folder, "shop"), server.url_of(server.url.database or ""))
         write_revisions(project, ROWS)
-        bench = Bench(server, project, random.Random(options.seed))
+        bench = Workbench(server, project, random.Random(options.seed), options.jobs)
         for kind in options.only:
             found.append(KINDS[kind](bench, size))
             if options.format == "text":
-                print(text_of(found[-1]), flush=True)
+                print(found[-1].told(), flush=True)
     if options.format == "json":
-        print(json.dumps([outcome.__dict__ for outcome in found], indent=2))
+        print(json.dumps([outcome.as_json() for outcome in found], indent=2))
     return 1 if any(outcome.faults for outcome in found) else 0
-
-
-def text_of(outcome: Outcome) -> str:
-    """Return an outcome for people."""
-    said = [f"{name} {number}" for name, number in sorted(outcome.counts.items())]
-    said += [f"{name} {seconds:.2f} s" for name, seconds in outcome.figures.items()]
-    return "\n  ".join([outcome.what, ", ".join(said), f"faults: {len(outcome.faults)}", *outcome.faults])
 
 
 if __name__ == "__main__":

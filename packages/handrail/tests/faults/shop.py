@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,15 @@ def upgrade() -> None:
 def downgrade() -> None:
 {downgrade}
 """
+WHOLE = {
+    "invalid": "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE NOT indisvalid",
+    "version": "SELECT string_agg(version_num, ' ') FROM shop.alembic_version",
+    "indexes": "SELECT string_agg(indexname, ' ' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'shop' "
+    "AND tablename = 'goods'",
+    "rows": "SELECT count(*) FROM shop.goods",
+    "unfinished": "SELECT count(*) FROM shop.handrail_journal WHERE finished_at IS NULL",
+    "applied": "SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal WHERE direction = 'upgrade'",
+}
 ROWS = 3000
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
@@ -58,6 +67,16 @@ class Shop:
     def dsn(self) -> str:
         """The URL without the name of a driver."""
         return "postgresql://" + self.url.partition("://")[2]
+
+    @property
+    def database(self) -> str:
+        """Its name."""
+        return self.dsn.rpartition("/")[2].partition("?")[0]
+
+    def version(self) -> str | None:
+        """Return the rows of the version table; None where there are none, or no table."""
+        there = self.sql("SELECT to_regclass('shop.alembic_version')")
+        return there and self.sql("SELECT string_agg(version_num, ' ') FROM shop.alembic_version")
 
     def sql(self, statement: str) -> str | None:
         """Run one statement by itself, and return its first value as text."""
@@ -91,14 +110,17 @@ class Shop:
             "AND application_name = 'alembic (shop)' AND state <> 'idle'", seconds
         ))  # fmt: skip
 
-    def wait_for(self, question: str, seconds: float = 15) -> str:
-        """Ask until there is an answer other than NULL, false and nothing."""
+    def wait_for(self, question: str, seconds: float = 15, meanwhile: Callable[[], bool] = lambda: True) -> str:
+        """Ask until there is an answer other than NULL, false and nothing; empty when something else ended before."""
         deadline = time.monotonic() + seconds
-        while (answer := self.sql(question)) in (None, "False", "0"):
-            assert time.monotonic() < deadline, f"never: {question}"
-            time.sleep(0.02)
-        assert answer is not None
-        return answer
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            while meanwhile():
+                row = connection.execute(question).fetchone()
+                if row and row[0]:
+                    return str(row[0])
+                assert time.monotonic() < deadline, f"never: {question}"
+                time.sleep(0.02)
+        return ""
 
     @contextmanager
     def transaction(self, statement: str = "SELECT count(*) FROM shop.goods") -> Iterator[psycopg.Connection]:
@@ -110,20 +132,20 @@ class Shop:
 
     def invalid(self) -> str | None:
         """Return the INVALID indexes."""
-        return self.sql("SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE NOT indisvalid")
+        return self.sql(WHOLE["invalid"])
 
     def assert_whole(self) -> None:
         """Everything that the revisions make is there, once, and recorded."""
-        assert self.invalid() is None
-        assert self.sql("SELECT string_agg(version_num, ' ') FROM shop.alembic_version") == "r6"
-        assert self.sql(
-            "SELECT string_agg(indexname, ' ' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'shop' "
-            "AND tablename = 'goods'"
-        ) == "goods_pkey ix_code ix_extra ix_name"  # fmt: skip
-        assert self.sql("SELECT count(*) FROM shop.goods") == str(self.rows)
-        assert self.sql("SELECT count(*) FROM shop.handrail_journal WHERE finished_at IS NULL") == "0"
-        assert self.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal WHERE "
-                        "direction = 'upgrade'") == "r1 r2 r3 r4 r5 r6"  # fmt: skip
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            found = {what: connection.execute(question).fetchone() for what, question in WHOLE.items()}
+        assert found == {
+            "invalid": (None,),
+            "version": ("r6",),
+            "indexes": ("goods_pkey ix_code ix_extra ix_name",),
+            "rows": (self.rows,),
+            "unfinished": (0,),
+            "applied": ("r1 r2 r3 r4 r5 r6",),
+        }
 
 
 def write_revisions(project: SmallProject, rows: int = ROWS) -> None:
