@@ -6,12 +6,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sqlalchemy import Connection
+
+from handrail.connection import with_connection
 from handrail.scratch import ScratchServer
+from handrail.upgrade.session import pid_of
 
 MEGABYTES = 40
 TABLESPACE = "handrail_small_disk"
@@ -48,9 +52,9 @@ def small_disk(server: ScratchServer) -> Iterator[SmallDisk]:
     Raises:
         NoDiskError: We are not root, or the server is on another machine.
     """
-    data = Path(server.scalar("SHOW data_directory"))
-    if os.geteuid() != 0 or not data.is_dir():
-        raise NoDiskError("a small disk can only be made by root, on the machine of the server")
+    uid = account(server)
+    if os.geteuid() != 0 or uid is None:
+        raise NoDiskError("a small disk can only be made by root, on the machine of the server, under Linux")
     with TemporaryDirectory(prefix="bench-disk-") as folder:
         Path(folder).chmod(0o755)
         mounted = subprocess.run(
@@ -60,15 +64,28 @@ def small_disk(server: ScratchServer) -> Iterator[SmallDisk]:
         if mounted.returncode:
             raise NoDiskError(f"no disk can be mounted here: {mounted.stderr.strip()}")
         try:
-            yield from _tablespace(server, data, Path(folder))
+            yield from _tablespace(server, uid, Path(folder))
         finally:
             subprocess.run(["umount", folder], check=True)
 
 
-def _tablespace(server: ScratchServer, data: Path, folder: Path) -> Iterator[SmallDisk]:
+def account(server: ScratchServer) -> int | None:
+    """Return the number of the system's user who runs the server; None where that is not on this machine."""
+
+    def look(connection: Connection) -> int | None:
+        process = Path(f"/proc/{pid_of(connection)}")
+        with suppress(OSError):
+            if (process / "comm").read_text().strip() == "postgres":
+                return process.stat().st_uid
+        return None
+
+    return with_connection(server.url, look, application="bench")
+
+
+def _tablespace(server: ScratchServer, uid: int, folder: Path) -> Iterator[SmallDisk]:
     place = folder / "tablespace"
     place.mkdir()
-    shutil.chown(place, data.stat().st_uid, data.stat().st_gid)
+    shutil.chown(place, uid)
     server.execute(f"CREATE TABLESPACE {TABLESPACE} LOCATION '{place}'")
     try:
         yield SmallDisk(folder)
