@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 from sqlalchemy import text
@@ -20,7 +19,6 @@ from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.errors import BusyError, DatabaseUnavailableError, HeadsError, InvalidIndexError, VersionTableError
 from handrail.heads import unclear
 from handrail.ownership import create_schema
-from handrail.report.plan import as_plan
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.invalid import INVALID
@@ -152,7 +150,10 @@ class Upgrade:
         """Let what is pending through the gate; a database from its beginning has nothing to lose."""
         if self.command == "upgrade" and self.versions:
             # It brings a whole parser of SQL along.
+            import click
+
             from handrail.gate import pass_gate
+            from handrail.report.plan import as_plan
 
             assert self.migration.config is not None
             paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
