@@ -41,25 +41,25 @@ def interruptions(bench: Workbench, size: Size, how: str) -> Outcome:
     """Interrupt upgrades at random moments, and run each of them once more."""
     outcome = Outcome(f"{size.interruptions} x {how}, rerun once")
     expected, seconds = bench.undisturbed()
+    span = {driver: seconds[driver] * (1.0 if how == "kill -9" else 0.4) for driver in DRIVERS}
 
     def interrupt(number: int) -> None:
         driver = DRIVERS[number % 2]
         with bench.shop(driver) as shop, outcome.one(f"{how} {driver}"):
-            begun = time.monotonic()
             upgrade = shop.start("upgrade", "head")
-            hit = INTERRUPTIONS[how](shop, upgrade, bench.chance, seconds[driver])
+            begun, hit = INTERRUPTIONS[how](shop, upgrade, bench.chance, span[driver])
             out, err = upgrade.communicate(timeout=HANG_SECONDS)
             assert "Traceback" not in out + err, out + err
             if not hit or upgrade.returncode == 0:
                 outcome.count("came too late")
                 # Other work on this machine makes all of them faster or slower.
-                seconds[driver] += (time.monotonic() - begun - seconds[driver]) / 4
+                span[driver] += (time.monotonic() - begun - span[driver]) / 3
                 if upgrade.returncode == 0:
                     shop.assert_whole()
                 return
             found = shop.version()
             if found is None:
-                seconds[driver] *= 1.03
+                span[driver] *= 1.03
             outcome.count("interrupted", f"exit code {upgrade.returncode}", f"found at {found or 'its beginning'}")
             again = shop.project.alembic("upgrade", "head")
             assert again.returncode == 0, again.stdout + again.stderr
@@ -70,21 +70,24 @@ def interruptions(bench: Workbench, size: Size, how: str) -> Outcome:
     return outcome
 
 
-def kill(_: Shop, upgrade: subprocess.Popen[str], chance: random.Random, seconds: float) -> bool:
-    """Kill a process at some moment; whether it was still running."""
-    time.sleep(chance.uniform(0.5, 1.0) * seconds)  # what is before that only starts Python
+def kill(_: Shop, upgrade: subprocess.Popen[str], chance: random.Random, span: float) -> tuple[float, bool]:
+    """Kill a process at some moment of its life; return when that began, and whether it was still running."""
+    begun = time.monotonic()
+    time.sleep(chance.uniform(0.5, 1.0) * span)  # what is before that only starts Python
     running = upgrade.poll() is None
     upgrade.kill()
-    return running
+    return begun, running
 
 
-def terminate(shop: Shop, upgrade: subprocess.Popen[str], chance: random.Random, seconds: float) -> bool:
-    """End one of an upgrade's sessions on the server at some moment; whether there was one."""
+def terminate(shop: Shop, upgrade: subprocess.Popen[str], chance: random.Random, span: float) -> tuple[float, bool]:
+    """End one of an upgrade's sessions at some moment; return when they were there, and whether one still was."""
     there = f"SELECT count(*) FROM ({SESSIONS}) AS sessions"
     shop.wait_for(there, HANG_SECONDS, meanwhile=lambda: upgrade.poll() is None)
-    time.sleep(chance.uniform(0.0, 0.6) * seconds)
+    begun = time.monotonic()
+    time.sleep(chance.uniform(0.0, 1.0) * span)
     pids = shop.sql(f"SELECT string_agg(pid::text, ' ') FROM ({SESSIONS}) AS sessions")
-    return pids is not None and shop.sql(f"SELECT pg_terminate_backend({chance.choice(pids.split())})") == "True"
+    hit = pids is not None and shop.sql(f"SELECT pg_terminate_backend({chance.choice(pids.split())})") == "True"
+    return begun, hit
 
 
 INTERRUPTIONS = {"kill -9": kill, "pg_terminate_backend": terminate}
