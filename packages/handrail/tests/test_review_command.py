@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 
+import handrail.applied
 from faults.shop import revision
+from handrail.cli import handrail as command
 from handrail.errors import DatabaseAheadError, HeadsError
 from small_project import SmallProject
 
@@ -80,10 +86,163 @@ def test_only_what_a_branch_adds(project: SmallProject) -> None:
         assert [finding["rule"] for finding in found[0]["findings"]] == ["drops-column"]
 
 
+Answered = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def answered(new_project: Callable[..., SmallProject], monkeypatch: pytest.MonkeyPatch) -> Answered:
+    """Reviews in this process, where the database may take its time: exit code, revisions and what is said besides."""
+    monkeypatch.setattr(handrail.applied, "ANSWER_SECONDS", 60.0)
+
+    def review(project: SmallProject, **environment: str) -> tuple[int, list[str], str]:
+        monkeypatch.chdir(project.root)
+        done = CliRunner().invoke(command, ["review", "--format", "json"], env=project.environment | environment)
+        return done.exit_code, [file["revision"] for file in json.loads(done.stdout)], done.stderr
+
+    return review
+
+
+def test_what_the_database_has_not_applied_is_reviewed_by_default(
+    new_project: Callable[..., SmallProject], url: str, answered: Answered
+) -> None:
+    project = new_project()
+    project.use(url)
+    revision(project, "r1", None, TABLE)
+    project.succeeds("upgrade", "head")
+    revision(project, "r2", "r1", INDEX)
+    revision(project, "r3", "r2", 'op.execute("ALTER TABLE shop.orders DROP COLUMN total")')
+    database = urlsplit(url).path.strip("/")
+
+    code, revisions, said = answered(project)
+    assert (code, revisions) == (FOUND, ["r2", "r3"])
+    assert said.startswith("Reviewing what is not applied yet in ")
+    assert said.endswith(f"{database} (DATABASE_URL).\n")
+
+    with_password = url.replace("@", ":geheim@", 1)
+    ini = (project.root / "alembic.ini").read_text(encoding="utf-8")
+    project.write("alembic.ini", ini.replace("[alembic]\n", f"[alembic]\nsqlalchemy.url = {with_password}\n"))
+    _, revisions, said = answered(project, DATABASE_URL="", ENVIRONMENT="production")
+    assert revisions == ["r2", "r3"]
+    assert said.endswith(f"{database} (alembic.ini).\n")
+    assert "geheim" not in said
+
+
+def test_where_all_is_applied_there_is_nothing_to_review(
+    new_project: Callable[..., SmallProject], asyncpg_url: str, answered: Answered
+) -> None:
+    """And where none is, all of it is reviewed, but for what `start_after` exempts."""
+    project = new_project()
+    project.use(asyncpg_url)
+    revision(project, "r1", None, TABLE)
+    revision(project, "r2", "r1", INDEX)
+
+    assert answered(project)[:2] == (CLEAN, ["r1", "r2"])  # the index is of a table that is new
+    project.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\nstart_after = "r1"\n')
+    assert answered(project)[:2] == (FOUND, ["r2"])
+
+    project.succeeds("upgrade", "head")
+    code, revisions, said = answered(project)
+    assert (code, revisions) == (CLEAN, [])
+    assert said.startswith("All revisions are applied in ")
+
+    (project.root / "alembic/versions/r2.py").unlink()
+    revision(project, "r9", "r1", INDEX)
+    code, revisions, said = answered(project)
+    assert (code, revisions) == (FOUND, ["r9"])
+    assert "has r2, which is not among the files here" in said
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never says a word."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_a_database_that_does_not_answer_is_not_waited_for(
+    project: SmallProject, silent_server: str, driver: str
+) -> None:
+    """Neither one that is down nor one that hangs, nor is a password told."""
+    for place in ("127.0.0.1:1", silent_server):
+        url = f"postgresql+{driver}://me:geheim@{place}/shop"
+
+        done = project.handrail("review", "--format", "json", DATABASE_URL=url)
+
+        assert [file["revision"] for file in json.loads(done.stdout)] == ["r2"]
+        [said] = done.stderr.splitlines()
+        assert said.startswith("Reviewing the newest revision; the database of DATABASE_URL does not answer")
+        assert said.endswith("and there is no main branch to compare with.")
+        assert "geheim" not in said
+
+
+def test_no_server_is_started_for_a_review(project: SmallProject) -> None:
+    done = project.handrail("review", DATABASE_URL="")
+
+    assert "no database is configured or runs here" in done.stderr
+    assert not (project.root / ".postgres").exists()
+
+
+def test_what_has_not_changed_is_not_read_again(project: SmallProject) -> None:
+    """The findings are known, and after an edit of the last revision what the others have made."""
+    first, *_, packages = imported(project, "r2")
+    assert "alembic" in packages
+
+    again, *_, packages = imported(project, "r2")
+    assert (again, packages) == (first, "[]")
+
+    # If it was run again, there would be another table.
+    state = next((project.root / ".handrail_cache").glob("state-*"))
+    revision(project, "r2", "r1", 'op.execute("ALTER TABLE shop.orders DROP COLUMN total")')
+    assert "drops-column" in reviewed(project, "r2")
+    assert [*(project.root / ".handrail_cache").glob("state-*")] == [state]
+    state.write_text("damaged", encoding="utf-8")
+    revision(project, "r2", "r1", 'op.execute("ALTER TABLE shop.orders DROP COLUMN id")')
+    assert "shop.orders.id" in reviewed(project, "r2")
+
+
+def sizes(rows: int, size: int) -> str:
+    """Return a statistics file."""
+    return json.dumps({"version": 1, "tables": {"shop/orders": {"rows": rows, "bytes": size}}})
+
+
+CHANGES: dict[str, Callable[[SmallProject], object]] = {
+    "an earlier revision": lambda shop: revision(shop, "r1", None, "pass"),
+    "a helper module": lambda shop: shop.write("shop/helper.py", "TABLE = 'other'\n"),
+    "a file that is read": lambda shop: shop.write("alembic/functions.sql", "SELECT 2"),
+    "a variable": lambda shop: shop.environment.update(FEATURE="on"),
+    "the sizes": lambda shop: shop.write("stats.json", sizes(1, 1)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_decides_a_finding_is_noticed(project: SmallProject, change: str) -> None:
+    project.write("stats.json", sizes(9_999_999, 10**9))
+    arguments = ("r2", "--stats", "stats.json")
+    imported(project, *arguments)
+    assert imported(project, *arguments)[-1] == "[]"
+
+    CHANGES[change](project)
+
+    assert "alembic" in imported(project, *arguments)[-1]
+
+
+@pytest.mark.parametrize("what", ["r3", "a.sql", "a package"])
+def test_what_does_not_decide_a_finding_is_not(project: SmallProject, what: str) -> None:
+    imported(project, "r2")
+    if what == "r3":
+        revision(project, "r3", "r2", INDEX)
+    elif what == "a.sql":
+        project.write(".git/a.sql", "SELECT 1")
+    else:
+        project.write("node_modules/a.txt", "1")
+
+    assert imported(project, "r2")[-1] == "[]"
+
+
 def test_sizes_decide(project: SmallProject) -> None:
     def with_size(rows: int, size: int, code: int) -> str:
-        sizes = {"version": 1, "tables": {"shop/orders": {"rows": rows, "bytes": size}}}
-        project.write("stats.json", json.dumps(sizes))
+        project.write("stats.json", sizes(rows, size))
         return reviewed(project, "--stats", "stats.json", code=code)
 
     with_size(1000, 50_000, CLEAN)

@@ -142,6 +142,28 @@ def load_project(start: Path | None = None) -> Project:
     )
 
 
+class NoSettingsError(ConfigurationError):
+    """There is no `[tool.handrail]` here."""
+
+
+def load_any_project(root: Path) -> Project:
+    """Return the settings of a project of Alembic's, also of one that has never heard of us: without `metadata` then.
+
+    Raises:
+        ConfigurationError: There is no Alembic here, or a setting is wrong.
+    """
+    try:
+        return load_project(root)
+    except NoSettingsError:
+        if not (root / "alembic.ini").is_file():
+            raise
+        environment = read_environment(root)
+        urls = [environment.get(name, "").strip() or None for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL")]
+        database, migration = urls
+        # There is no development PostgreSQL of ours to look for.
+        return Project(root, "", environment="unknown", database_url=database, migration_url=migration)
+
+
 def find_pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
     """Return the nearest folder whose pyproject.toml has `[tool.handrail]`, and that file's content."""
     for folder in (start, *start.parents):
@@ -154,7 +176,7 @@ def find_pyproject(start: Path) -> tuple[Path, dict[str, Any]]:
             raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
         if "handrail" in content.get("tool", {}):
             return folder, content
-    raise ConfigurationError(
+    raise NoSettingsError(
         f"no pyproject.toml with a [tool.handrail] table in {start} or above it. Add these two lines, with the place "
         'of your models\' base class:  [tool.handrail]  metadata = "app.models:Base"'
     )

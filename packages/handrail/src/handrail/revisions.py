@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handrail.config import Project
 
 PLACEHOLDER_URL = "driver://user:pass@localhost/dbname"  # what `alembic init` writes into alembic.ini
-ASSIGNMENT = re.compile(r"^(revision|down_revision)\b[^=\n]*=[ \t]*(.+)$", re.MULTILINE)
+ASSIGNMENT = re.compile(r"^(revision|down_revision|depends_on)\b[^=\n]*=[ \t]*(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,15 @@ def heads(project: Project) -> set[str] | None:
 
 def ini_has_url(project: Project) -> bool:
     """Whether alembic.ini names a database, which then wins over `DATABASE_URL`."""
+    return ini_url(project) is not None
+
+
+def ini_url(project: Project) -> str | None:
+    """Return `sqlalchemy.url` of alembic.ini as it stands there; None when there is no real one."""
     ini = configparser.RawConfigParser()
     ini.read(project.root / "alembic.ini", encoding="utf-8")
-    return ini.get("alembic", "sqlalchemy.url", fallback=PLACEHOLDER_URL) not in ("", PLACEHOLDER_URL)
+    url = ini.get("alembic", "sqlalchemy.url", fallback=PLACEHOLDER_URL)
+    return None if url in ("", PLACEHOLDER_URL) else url
 
 
 def versions_folder(project: Project) -> Path | None:

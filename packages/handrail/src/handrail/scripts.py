@@ -19,13 +19,20 @@ class Script:
         path: Its file.
         revision: Its id.
         parents: The ids of those that it follows or depends on.
-        title: The first line of what it says about itself.
     """
 
     path: Path
     revision: str
     parents: tuple[str, ...]
-    title: str
+
+    @property
+    def title(self) -> str:
+        """The first line of what it says about itself."""
+        try:
+            said = ast.get_docstring(ast.parse(self.path.read_bytes()))
+        except (SyntaxError, ValueError):
+            said = None
+        return (said or self.path.stem).partition("\n")[0]
 
 
 def read_scripts(folders: Iterable[Path]) -> list[Script]:
@@ -42,12 +49,33 @@ def read_scripts(folders: Iterable[Path]) -> list[Script]:
 def read_script(path: Path) -> Script | None:
     """Read one revision's file; None when it is not one."""
     source = path.read_text(encoding="utf-8", errors="replace")
+    values = _plain(source) or _parsed(source)
+    revision = values.get("revision")
+    if not isinstance(revision, str):
+        return None
+    return Script(path, revision, (*_ids(values.get("down_revision")), *_ids(values.get("depends_on"))))
+
+
+def _plain(source: str) -> dict[str, object] | None:
+    """Return what Alembic's own template has assigned, each in a line of its own; None where a parser has to tell."""
+    found = ASSIGNMENT.findall(source)
+    values = dict(found)
+    if len(found) != len(values) or not {"revision", "down_revision"} <= set(values):
+        return None
+    try:
+        return {name: ast.literal_eval(value) for name, value in values.items()}
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _parsed(source: str) -> dict[str, object]:
+    """Return the assignments of a module."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         # Whoever reviews it will say what is wrong.
         found = dict(reversed(ASSIGNMENT.findall(source)))
-        return Script(path, found["revision"].strip("\"' "), (), path.stem) if "revision" in found else None
+        return {"revision": found["revision"].strip("\"' ")} if "revision" in found else {}
     values: dict[str, object] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):
@@ -62,12 +90,7 @@ def read_script(path: Path) -> Script | None:
                     values[target.id] = ast.literal_eval(value)
                 except ValueError:
                     continue
-    revision = values.get("revision")
-    if not isinstance(revision, str):
-        return None
-    parents = (*_ids(values.get("down_revision")), *_ids(values.get("depends_on")))
-    title = (ast.get_docstring(tree) or path.stem).partition("\n")[0]
-    return Script(path, revision, parents, title)
+    return values
 
 
 def _ids(value: object) -> tuple[str, ...]:

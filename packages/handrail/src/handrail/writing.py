@@ -18,7 +18,7 @@ from handrail.failures import shown_as_alembic_errors
 from handrail.findings import Severity
 from handrail.heads import refuse_two_heads
 from handrail.lock import FileLock
-from handrail.report import as_text
+from handrail.report.text import as_text
 from handrail.review.reviewer import Reviewer
 from handrail.schema_file import carry_over, path_of, schema_file
 from handrail.scripts import read_scripts

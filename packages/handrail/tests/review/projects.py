@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 
 from handrail.findings import Finding
 from handrail.review import Reviewed
-from handrail.review.reviewer import Reviewer
+from handrail.review.revisions import Revisions
 from handrail.sizes import Sizes
 
 HEAD = '''"""{title}"""
@@ -47,8 +47,8 @@ def write_revisions(folder: Path, *bodies: str, outside: str = "") -> list[Path]
 def reviewed(folder: Path, *bodies: str, outside: str = "") -> Reviewed:
     """Write revisions, and review the last one: the others are applied already."""
     *_, last = write_revisions(folder, *bodies, outside=outside)
-    reviewer, scripts = Reviewer.of(last.parent, Sizes())
-    (result,) = reviewer.reviews(scripts, [script for script in scripts if script.path == last])
+    revisions = Revisions.beside(last)
+    (result,) = revisions.review([script for script in revisions.scripts if script.path == last], Sizes())
     return result
 
 

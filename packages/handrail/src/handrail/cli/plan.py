@@ -23,7 +23,7 @@ def plan(revision: str, shape: str) -> None:
     from handrail.configuration import alembic_config, database_of, load_scripts
     from handrail.connection import with_connection
     from handrail.pending import pending
-    from handrail.report import FORMATS
+    from handrail.report import written
     from handrail.report.plan import as_plan
 
     project = load_project()
@@ -33,5 +33,5 @@ def plan(revision: str, shape: str) -> None:
     reviews = with_connection(
         url, lambda opened: pending(opened, project, config, directory, revision), application="handrail plan"
     )
-    click.echo(as_plan(reviews) if shape == "text" else FORMATS[shape](reviews))
+    click.echo(as_plan(reviews) if shape == "text" else written(reviews, shape))
     sys.exit(REFUSED if any(finding.counts for review in reviews for finding in review.findings) else 0)

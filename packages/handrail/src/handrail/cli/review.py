@@ -35,11 +35,12 @@ def review(what: tuple[str, ...], since: str | None, stats: Path | None, shape: 
     """Tell what revisions do: what is lost, who has to wait and for how long, what fails, what breaks running code.
 
     No database is needed and nothing is run in one: the SQL of each revision is found by calling its upgrade() on a
-    connection that leads nowhere. Without an argument, what is not in the main branch yet is reviewed, else the newest
-    revision; `:` stands for all of them.
+    connection that leads nowhere. Without an argument, what the configured database has not applied yet is reviewed;
+    when there is none that answers within a second, what is not in the main branch yet, else the newest revision.
+    `:` stands for all of them.
 
     \b
-    handrail review                       what is new here
+    handrail review                       what is not applied yet
     handrail review 3f2a                  one revision
     handrail review 3f2a:head             those after it
     handrail review --since origin/main   those of this branch
@@ -50,10 +51,8 @@ def review(what: tuple[str, ...], since: str | None, stats: Path | None, shape: 
 
     The exit code is 0 when nothing was found, 1 when something was, and 2 when something could not be judged.
     """  # noqa: D301 - click looks for that character
-    # A command that reads some files and ends needs no collector, which would walk over all of SQLAlchemy.
-    gc.disable()
-    click.get_current_context().call_on_close(gc.enable)
-    from handrail.report import FORMATS
+    without_collector(click.get_current_context())
+    from handrail.report import written
     from handrail.sizes import Sizes
 
     sizes = Sizes.load(stats) if stats else Sizes()
@@ -62,21 +61,27 @@ def review(what: tuple[str, ...], since: str | None, stats: Path | None, shape: 
     reviews = [*reviewed_files(files, sizes)]
     if revisions or not files:
         reviews += reviewed_revisions(revisions, since, sizes)
-    click.echo(FORMATS[shape](reviews))
+    click.echo(written(reviews, shape))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if shape == "github" and summary:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(FORMATS["markdown"](reviews) + "\n")
+            file.write(written(reviews, "markdown") + "\n")
     counting = [finding for review in reviews for finding in review.findings if finding.counts]
     if any(finding.rule != "unseen" for finding in counting):
         sys.exit(FOUND)
     sys.exit(NOT_JUDGED if counting else 0)
 
 
+def without_collector(context: click.Context) -> None:
+    """Let the collector rest: of a command that ends at once it would only walk over all of SQLAlchemy."""
+    gc.disable()
+    # What is there now stays as it is, when this is not the end of the process after all.
+    context.call_on_close(gc.enable)
+    context.call_on_close(gc.freeze)
+
+
 def reviewed_files(files: list[Path], sizes: Sizes) -> list[Reviewed]:
     """Review SQL files, each by itself, and revisions that are named by their files."""
-    from handrail.review.sql_file import review_sql
-
     reviews = []
     for file in files:
         try:
@@ -86,6 +91,8 @@ def reviewed_files(files: list[Path], sizes: Sizes) -> list[Reviewed]:
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"{file} is not UTF-8, at byte {error.start}.") from error
         if file.suffix == ".sql":
+            from handrail.review.sql_file import review_sql
+
             reviews.append(review_sql(file, text, sizes))
         else:
             reviews += reviewed_script(file, sizes)
@@ -94,28 +101,34 @@ def reviewed_files(files: list[Path], sizes: Sizes) -> list[Reviewed]:
 
 def reviewed_script(file: Path, sizes: Sizes) -> list[Reviewed]:
     """Review a revision that is named by its file, after those that it follows in its folder."""
-    from handrail.review.reviewer import Reviewer
+    from handrail.review.revisions import Revisions
     from handrail.scripts import read_script
 
     script = read_script(file.resolve())
     if script is None:
         raise ConfigurationError(f"{file} is no revision of Alembic's: it has no `revision = …`.")
-    reviewer, scripts = Reviewer.of(file.resolve().parent, sizes)
-    return reviewer.reviews(scripts, [script])
+    return Revisions.beside(file).review([script], sizes)
 
 
 def reviewed_revisions(wanted: list[str], since: str | None, sizes: Sizes) -> list[Reviewed]:
     """Review revisions of the project here."""
-    from handrail.review.reviewer import Reviewer
+    from handrail.config import load_any_project
+    from handrail.review.revisions import Revisions
     from handrail.scripts import selected
-    from handrail.upstream import changed_since, shared_branches
+    from handrail.upstream import changed_since
 
-    reviewer, scripts = Reviewer.here(sizes)
+    project = load_any_project(Path.cwd())
+    revisions = Revisions.of(project)
     if wanted:
-        return reviewer.reviews(scripts, [script for name in wanted for script in selected(scripts, name)])
-    references = [since] if since is not None else shared_branches(reviewer.root)
-    changed = set().union(*(changed_since(reviewer.root, reference) for reference in list(references)[:1]))
-    chosen = [script for script in scripts if script.path in changed]
-    if since is None:
-        chosen = chosen or scripts[-1:]
-    return reviewer.reviews(scripts, chosen, together=True)
+        chosen = [script for name in wanted for script in selected(revisions.scripts, name)]
+        return revisions.review(chosen, sizes)
+    if since is not None:
+        changed = changed_since(revisions.root, since)
+        chosen = [script for script in revisions.scripts if script.path in changed]
+    else:
+        from handrail.review.chosen import not_applied
+
+        found = not_applied(revisions.scripts, project)
+        click.echo(found.how, err=True)
+        chosen = found.scripts
+    return revisions.review(chosen, sizes, together=True)

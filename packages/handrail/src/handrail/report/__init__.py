@@ -1,17 +1,25 @@
 """Reports: the same findings, written for people, machines, GitHub and code scanning."""
 
-from handrail.report.github import as_github
-from handrail.report.markdown import as_markdown
-from handrail.report.sarif import as_sarif
-from handrail.report.structured import as_json
-from handrail.report.text import as_text
+from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handrail.review import Reviewed
+
+# Each is imported only when it is wanted.
 FORMATS = {
-    "text": as_text,
-    "json": as_json,
-    "github": as_github,
-    "sarif": as_sarif,
-    "markdown": as_markdown,
+    "text": "text.as_text",
+    "json": "structured.as_json",
+    "github": "github.as_github",
+    "sarif": "sarif.as_sarif",
+    "markdown": "markdown.as_markdown",
 }
 
-__all__ = ["FORMATS", "as_github", "as_json", "as_markdown", "as_sarif", "as_text"]
+
+def written(reviews: Sequence[Reviewed], shape: str) -> str:
+    """Return what was found, in one of the formats."""
+    module, _, function = FORMATS[shape].partition(".")
+    return str(getattr(importlib.import_module(f"handrail.report.{module}"), function)(reviews))

@@ -6,16 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import postgast
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from handrail.actions import actions, is_reversible
-from handrail.config import find_pyproject
-from handrail.configuration import script_folders
-from handrail.errors import ConfigurationError
 from handrail.findings import Finding, Severity
 from handrail.hint import hint
 from handrail.judge import judge, unseen
@@ -23,9 +18,15 @@ from handrail.notes import AllowNote, bare, lines, problems
 from handrail.predict import Answers, State, predict
 from handrail.predict.placed import place
 from handrail.review.reviewed import Reviewed
-from handrail.scripts import Script, read_scripts
 from handrail.sizes import Sizes
-from handrail.statements.revision import Rendered, Trouble, render
+from handrail.statements.revision import BROKEN, Rendered, Trouble, render
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from handrail.review.kept import Kept
+    from handrail.scripts import Script
 
 WITHOUT_VALUE = re.compile(r"A value is required for bind parameter '(\w+)'")
 
@@ -35,10 +36,11 @@ class Reviewer:
 
     Args:
         config: Alembic's configuration.
-        directory: Its revisions.
+        directory: The revisions.
         root: The folder to which file names are relative.
         sizes: Of the tables.
         state: What is known of the database before the first revision.
+        kept: What is kept of reviews without a database.
     """
 
     def __init__(
@@ -48,41 +50,14 @@ class Reviewer:
         root: Path,
         sizes: Sizes | None = None,
         state: State | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.config = config
         self.directory = directory
         self.root = root
         self.sizes = sizes or Sizes()
         self.state = state or State()
-
-    @classmethod
-    def here(cls, sizes: Sizes) -> tuple[Reviewer, list[Script]]:
-        """Return a reviewer of the project in the working directory, and its revisions.
-
-        Raises:
-            ConfigurationError: There is no Alembic here.
-        """
-        root = Path.cwd()
-        try:
-            root, _ = find_pyproject(root)
-        except ConfigurationError:
-            # Any project of Alembic's can be reviewed, before it has ever heard of us.
-            if not (root / "alembic.ini").is_file():
-                raise
-        ini = root / "alembic.ini"
-        config = Config(ini if ini.exists() else None, toml_file=root / "pyproject.toml")
-        try:
-            directory = ScriptDirectory.from_config(config)
-        except CommandError as error:
-            raise ConfigurationError(f"Alembic cannot use the revisions: {error}") from error
-        return cls(config, directory, root, sizes), read_scripts(script_folders(directory))
-
-    @classmethod
-    def of(cls, folder: Path, sizes: Sizes) -> tuple[Reviewer, list[Script]]:
-        """Return a reviewer of the revisions in one folder, whatever project they are of."""
-        config = Config()
-        config.set_main_option("script_location", str(folder.parent).replace("%", "%%"))
-        return cls(config, ScriptDirectory(str(folder.parent)), Path.cwd(), sizes), read_scripts([folder])
+        self.kept = kept
 
     def reviews(self, scripts: Sequence[Script], chosen: Sequence[Script], *, together: bool = False) -> list[Reviewed]:
         """Judge some revisions.
@@ -93,19 +68,33 @@ class Reviewer:
             together: Whether they are applied in one go, so that a table which one of them creates is new to the next.
         """
         wanted = {script.path for script in chosen}
+        at = [number for number, script in enumerate(scripts) if script.path in wanted]
+        if not at:
+            return []
+        self.arrive_at(scripts[: at[0]])
         found: list[Reviewed] = []
-        left = len(wanted)
-        for script in scripts:
-            if not left:
-                break
+        for script in scripts[at[0] : at[-1] + 1]:
             if script.path not in wanted:
                 self.pass_over(script)
                 continue
             if not (together and found):
                 self.state.begin_batch()
             found.append(self.review(script))
-            left -= 1
         return found
+
+    def arrive_at(self, scripts: Sequence[Script]) -> None:
+        """Take note of what the first revisions make; at once, while they are what they were."""
+        key = self.kept.key("state", scripts) if self.kept and scripts else None
+        known = self.kept.state(key) if self.kept else None
+        if known is not None:
+            self.state, broken = known
+            BROKEN.update({Path(folder): set(packages) for folder, packages in broken.items()})
+            return
+        for script in scripts:
+            self.pass_over(script)
+        if self.kept and key == self.kept.key("state", scripts):
+            broken = {str(folder): sorted(packages) for folder, packages in BROKEN.items()}
+            self.kept.keep_state(key, self.state, broken)
 
     def pass_over(self, script: Script) -> None:
         """Take note of what a revision makes, without judging it."""

@@ -6,13 +6,11 @@ missing), `alembic upgrade` finds out again and says it.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from handrail.ask import ask
 from handrail.config import JOURNAL
-from handrail.dsn import for_asyncpg
 from handrail.quoting import literal, quoted
 from handrail.revisions import newest, scripts
 from handrail.upgrade.invalid import INVALID
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from handrail.config import Project
     from handrail.revisions import Script
 
-CONNECT_SECONDS = 3  # whoever waits longer, waits with `alembic upgrade`
 QUERY = """
     SELECT json_build_object(
         'versions', (SELECT json_agg(version_num) FROM {versions}),
@@ -70,44 +67,3 @@ def query(project: Project, schema: str) -> str:
         journal=prefix + JOURNAL,
         invalid=INVALID.replace(":schema", literal(schema) if schema else "current_schema()"),
     )
-
-
-def ask(url: str, question: str, application: str) -> str:
-    """Run a query through the driver that the URL means, and return its one value."""
-    scheme, _, rest = url.partition("://")
-    backend, _, driver = scheme.partition("+")
-    parts = urlsplit(f"postgresql://{rest}")
-    if backend not in ("postgresql", "postgres") or parts.fragment or "@" in parts.path or not parts.path.strip("/"):
-        raise ValueError(scheme)
-    if not driver:
-        driver = "asyncpg" if importlib.util.find_spec("asyncpg") else "psycopg"
-    return {"asyncpg": with_asyncpg, "psycopg": with_psycopg}[driver](parts.geturl(), question, application)
-
-
-def with_asyncpg(url: str, question: str, application: str) -> str:
-    """Ask through asyncpg."""
-    import asyncio
-
-    import asyncpg
-
-    async def fetch() -> Any:
-        connection = await asyncpg.connect(
-            for_asyncpg(url), timeout=CONNECT_SECONDS, server_settings={"application_name": application}
-        )
-        try:
-            return await connection.fetchval(question)
-        finally:
-            await connection.close()
-
-    return str(asyncio.run(fetch()))
-
-
-def with_psycopg(url: str, question: str, application: str) -> str:
-    """Ask through psycopg."""
-    import psycopg
-
-    with psycopg.connect(
-        url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name=application
-    ) as connection:
-        row = connection.execute(question.encode()).fetchone()
-    return str(row and row[0])
