@@ -277,6 +277,7 @@ TYPES = (
     Truth(T + 'ALTER note TYPE text COLLATE "C"', AE, "t", "t_note_idx"),
     Truth(T + "ALTER note TYPE citext", AE, "t", "t_note_idx", setup=("CREATE EXTENSION citext",)),
     Truth(T + "ALTER note TYPE int", fails="42804"),
+    Truth(T + "ALTER note TYPE int USING length(note)", fails="42804", setup=(T + "ALTER note SET DEFAULT '1'",)),
     Truth(T + "ALTER note TYPE int USING length(note)", AE, "t", "t", "values t.note"),
     Truth(T + "ALTER num TYPE numeric(12, 2)", AE),
     Truth(T + "ALTER num TYPE numeric", AE),
@@ -289,6 +290,7 @@ TYPES = (
     Truth(T + "ALTER ts TYPE timestamptz", AE, setup=("SET timezone = 'UTC'",)),
     Truth(T + "ALTER ts TYPE timestamptz", AE, "t", "t", setup=("SET timezone = 'Europe/Berlin'",)),
     Truth(T + "ALTER ts TYPE timestamp(3)", AE, "t", "t"),
+    Truth(T + "ALTER ts TYPE timestamp(6)", AE),
     Truth(T + "ALTER ts TYPE date", AE, "t", "t", "values t.ts"),
     Truth(T + "ALTER flag TYPE int USING flag::int", AE, "t", "t"),
     Truth(T + "ALTER j TYPE jsonb", AE, "t", "t"),
@@ -313,6 +315,7 @@ TYPES = (
     Truth("ALTER TABLE t2 ALTER id TYPE bigint", "t2 AE, t AE", "t t2", "t2", setup=(FOREIGN_KEY,)),
     Truth(T + "ALTER x TYPE bigint", AE, "t", "t", setup=(CHECK_X,)),
     Truth(T + "ALTER v TYPE varchar(20)", AE, "t", setup=(T + "ADD CHECK (v <> '')",)),
+    Truth(T + "ALTER v TYPE varchar(20)", AE, setup=(T + "ADD CHECK (v <> '') NOT VALID",)),
 )
 KEYS = (
     Truth("ALTER TABLE u ADD PRIMARY KEY (id)", "u AE", "u", setup=("CREATE TABLE u AS SELECT id FROM t2",)),

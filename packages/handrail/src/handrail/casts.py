@@ -43,6 +43,11 @@ def using(column: str, before: str, after: str) -> str | None:
     return cast(column, before, after)
 
 
+def is_assignable(before: str, after: str) -> bool:
+    """Whether two kinds of types have a cast that PostgreSQL uses by itself for some of them."""
+    return {family(before), family(after)} in CASTABLE
+
+
 def cast(column: str, before: str, after: str) -> str:
     """Return a cast that works between these types, through text where there is no other way."""
     if before.endswith("[]") != after.endswith("[]"):

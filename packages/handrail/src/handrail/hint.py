@@ -13,6 +13,7 @@ from handrail.errors import ConfigurationError
 
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 CODE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+VALUE = re.compile(r"(?<![:\w\\]):(?=\w+(?![:\w]))")
 FIELD = re.compile(r"\{(\w+)\}")
 # Names that are Python already; all others stand within strings.
 FRAGMENTS = {"columns", "referred", "schema", "schemas", "options"}
@@ -93,9 +94,10 @@ def hint(rule: str) -> Hint:
     )
 
 
-def quotable(text: str) -> str:
-    """Return a text as it stands between double quotes."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def quotable(sql: str) -> str:
+    """Return SQL as it stands between double quotes for `text()`, which takes a colon for a value to be given."""
+    escaped = VALUE.sub(r"\\:", sql).replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in escaped)
 
 
 def _paragraph(text: str) -> str:

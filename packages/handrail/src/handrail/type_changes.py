@@ -13,6 +13,7 @@ TYPE = re.compile(r"(?P<name>[^()\[\]]+?)(?:\((?P<modifiers>[\d, -]+)\))?(?P<res
 TEXTS = ("text", "character varying")
 INTEGERS = ("smallint", "integer", "bigint")
 TIMES = ("timestamp", "time")
+MOST_DIGITS = 6
 # Every value has exactly one that stands for it.
 HARMLESS = {
     ("real", "double precision"),
@@ -51,7 +52,9 @@ def rewrites(before: str, after: str) -> bool:
         # A larger precision with the same scale, or no limit at all.
         same_scale = old_modifiers[1:] == new_modifiers[1:] and bool(old_modifiers)
         return bool(new_modifiers) and not (same_scale and new_modifiers[0] >= old_modifiers[0])
-    if old.startswith(TIMES) or old in ("character varying", "bit varying"):
+    if old.startswith(TIMES):
+        return not _kept(old_modifiers, new_modifiers)
+    if old in ("character varying", "bit varying"):
         return not _widened(old_modifiers, new_modifiers)
     return before != after
 
@@ -71,10 +74,15 @@ def narrows(before: str, after: str) -> bool:
         (old_digits, old_scale), (new_digits, new_scale) = ((*m, 0)[:2] for m in (old_modifiers, new_modifiers))
         return new_scale < old_scale or new_digits - new_scale < old_digits - old_scale
     if old == new and old_array == new_array:
-        return not _widened(old_modifiers, new_modifiers)
+        return not (_kept if old.startswith(TIMES) else _widened)(old_modifiers, new_modifiers)
     if old_array and old_array == new_array:
         return narrows(before.removesuffix(old_array), after.removesuffix(new_array))
     return rewrites(before, after)
+
+
+def _kept(old: list[int], new: list[int]) -> bool:
+    """Whether times keep their digits: there are never more than six of a second."""
+    return _widened(old, new) or new[0] >= MOST_DIGITS
 
 
 def _widened(old: list[int], new: list[int]) -> bool:

@@ -88,6 +88,18 @@ op.execute("UPDATE users SET kind = 'a' WHERE 1 = 1")
 op.execute("UPDATE users SET kind = 'a' WHERE kind IS NULL")
 ### update from another: updates-all-rows
 op.execute("UPDATE orders SET note = u.name FROM users u WHERE u.id = orders.user_id")
+### update what is true: updates-all-rows
+op.execute("UPDATE users SET kind = 'a' WHERE active = true AND kind <> 'b'")
+### update what begins alike: updates-all-rows
+op.execute("UPDATE users SET kind = 'a' WHERE email LIKE '%@example.com' OR id = 7")
+### delete everything by the way: deletes-all-rows
+op.execute("WITH gone AS (DELETE FROM orders RETURNING id) INSERT INTO bills (id) SELECT id FROM gone")
+### update everything by the way: updates-all-rows
+op.execute("WITH changed AS (UPDATE users SET kind = 'a' RETURNING id) SELECT count(*) FROM changed")
+### delete what is old: deletes-many-rows
+op.execute("DELETE FROM users WHERE created < now() - interval '2 years'")
+### delete duplicates: deletes-many-rows
+op.execute("DELETE FROM users a USING users b WHERE a.id > b.id AND a.name = b.name")
 ### update by a session: updates-all-rows
 from sqlalchemy.orm import Session
 ### upgrade
@@ -188,6 +200,9 @@ op.alter_column("users", "kind", type_=sa.Integer(), postgresql_using="kind::int
 op.alter_column("users", "kind", type_=sa.Integer())
 ### shorter text: narrows-type
 op.alter_column("users", "email", existing_type=sa.String(50), type_=sa.String(20))
+### a default that is not converted with its column: missing-cast
+op.execute("ALTER TABLE users ALTER kind SET DEFAULT 'good'")
+op.execute("ALTER TABLE users ALTER kind TYPE mood USING kind::mood")
 ### text with a limit: narrows-type
 op.execute("ALTER TABLE users ALTER name TYPE varchar(255)")
 ### scale of a number: type-rewrite
@@ -255,14 +270,20 @@ op.execute("COMMIT")
 op.execute("UPDATE users SET data = '{\"a\":true}' WHERE id = 1")
 ### long name: identifier-too-long
 op.create_unique_constraint("uq_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "users", ["age"])
+### all triggers of all tables off: disables-triggers
+op.execute("SET session_replication_role = 'replica'")
 ### all triggers off: disables-triggers
 op.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
+### autovacuum off, as a word: autovacuum-off
+op.execute("ALTER TABLE orders SET (autovacuum_enabled = off)")
 ### autovacuum off: autovacuum-off
 op.execute("ALTER TABLE orders SET (autovacuum_enabled = false)")
 ### definer: definer-search-path
 op.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
 ### in a DO block: drops-column
 op.execute("DO $$ BEGIN IF true THEN ALTER TABLE users DROP COLUMN name; END IF; END $$")
+### in a DO block, as a text: drops-column
+op.execute("DO $$ BEGIN EXECUTE 'ALTER TABLE users DROP COLUMN name'; END $$")
 ### in a DO block, put together: unseen
 op.execute("DO $$ BEGIN EXECUTE 'DROP TABLE ' || 'users'; END $$")
 ### where inspect() finds it: drops-column
@@ -401,6 +422,11 @@ op.execute("ALTER TABLE users ALTER name TYPE varchar")
 ### more digits
 op.execute("ALTER TABLE bills ADD p numeric(10,2)")
 op.execute("ALTER TABLE bills ALTER p TYPE numeric(12,2)")
+### digits of a time that it has
+op.execute("ALTER TABLE users ALTER created TYPE timestamp(6)")
+### a longer text with a check that was never validated
+op.execute("ALTER TABLE users ADD CONSTRAINT c CHECK (code <> '') NOT VALID")
+op.execute("ALTER TABLE users ALTER code TYPE varchar(20)")
 ### the same type
 op.alter_column("users", "age", existing_type=sa.Integer(), type_=sa.Integer())
 ### an enum
@@ -437,6 +463,9 @@ op.drop_constraint("orders_note", "orders", type_="check")
 op.execute("ALTER TABLE orders RENAME CONSTRAINT orders_note TO ck_note")
 ### a default
 op.alter_column("users", "age", server_default="0")
+### a default is taken away and given again
+op.alter_column("users", "code", server_default=None)
+op.alter_column("users", "code", server_default="y")
 ### a default of a required column
 op.alter_column("users", "email", server_default="")
 ### index concurrently
@@ -467,6 +496,13 @@ op.execute("UPDATE users SET kind = 'a' WHERE email = 'root'")
 op.execute(sa.delete(sa.table("users", sa.column("id"))).where(sa.column("id") == 1))
 ### delete some rows
 op.execute("DELETE FROM users WHERE email IN ('a', 'b')")
+### update a range of keys
+op.execute("UPDATE users SET kind = 'a' WHERE id > 5000 AND id <= 10000")
+op.execute("UPDATE users SET kind = 'a' WHERE id BETWEEN 1 AND 5000 AND kind IS NULL")
+### delete by a list that is empty
+op.execute(sa.delete(sa.table("users", sa.column("id"))).where(sa.column("id").in_([])))
+### delete by a value
+op.execute(text("DELETE FROM users WHERE kind = :kind OR code IN ('a', 'b')").bindparams(kind="old"))
 ### batches
 connection = op.get_bind()
 while True:

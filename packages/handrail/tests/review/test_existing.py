@@ -18,6 +18,7 @@ CHANGES = {
     "sa.Text() -> sa.String(50)": {"type-rewrite", "narrows-type"},
     "sa.BigInteger() -> sa.Integer()": {"type-rewrite", "narrows-type"},
     "sa.DateTime() -> sa.DateTime(timezone=True)": {"type-rewrite"},
+    "sa.DateTime() -> sa.Time()": {"type-rewrite", "narrows-type"},
     "sa.String() -> sa.Integer()": {"type-rewrite", "narrows-type", "missing-cast"},
     "postgresql.JSON() -> postgresql.JSONB()": {"type-rewrite"},
     "nobody.AutoString(length=20) -> sa.String(30)": set(),

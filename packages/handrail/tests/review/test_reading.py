@@ -262,7 +262,7 @@ READ = {
         op.get_bind().exec_driver_sql("DELETE FROM carts WHERE id <> id %% 5 OR note = %(note)s", {"note": ""})
         op.get_bind().exec_driver_sql("UPDATE carts SET note = to_char(at, '%s')")
         """,
-        {"updates-all-rows"},
+        {"updates-all-rows", "deletes-many-rows"},
     ),
     "a table that is dropped if it is there": (
         "",

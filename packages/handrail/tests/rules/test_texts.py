@@ -41,6 +41,10 @@ def code(sql: str) -> str:
             """op.create_check_constraint('c', 't', 'a ~ \\'"\\'', postgresql_not_valid=True)""",
         ),
         (
+            """UPDATE t SET j = '{"a":true}'::jsonb, k = 'a\nb'""",
+            r"""UPDATE public.t SET j = \'{"a"\\:true}\'::jsonb, k = \'a\nb\' WHERE ctid""",
+        ),
+        (
             "CREATE UNIQUE INDEX ON t USING hash ((a || b), lower(c), d) INCLUDE (e) WHERE f > 0",
             "op.create_index('ix_t_d', 't', [sa.text('(a || b)'), sa.text('lower(c)'), 'd'], unique=True, "
             "postgresql_using='hash', postgresql_include=['e'], postgresql_where=sa.text('(f > 0)'), "

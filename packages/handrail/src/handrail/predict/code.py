@@ -13,10 +13,11 @@ from handrail.predict.syntax import Node, names, nodes, relation
 # Statements in a DO block that stand there as they are, and not in a string.
 INSIDE = re.compile(
     r"(?:^|;|\bbegin\b|\bthen\b|\belse\b|\bloop\b)\s*"
-    r"((?:alter|create|drop|update|delete|insert|truncate|lock|comment|grant|revoke|reindex|refresh)\b[^;]*)(?=;)",
+    r"(?:((?:alter|create|drop|update|delete|insert|truncate|lock|comment|grant|revoke|reindex|refresh)\b[^;]*)"
+    r"|execute\s+'((?:[^']|'')*)'\s*)(?=;)",
     re.IGNORECASE | re.DOTALL,
 )
-DYNAMIC = re.compile(r"\bexecute\b", re.IGNORECASE)
+DYNAMIC = re.compile(r"\bexecute\b(?!\s+(?:function|procedure|on)\b)(?:\s+'(?=(?:[^']|'')*'\s*;))?", re.IGNORECASE)
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -26,14 +27,17 @@ def body_of(node: Node) -> str:
 
 
 def visible(body: str) -> list[str]:
-    """Return the statements that stand in a PL/pgSQL body as they are."""
-    return [match[1] for match in INSIDE.finditer(COMMENTS.sub("", body))]
+    """Return the statements that stand in a PL/pgSQL body as they are, or as one whole string that is executed."""
+    return [match[1] or match[2].replace("''", "'") for match in INSIDE.finditer(COMMENTS.sub("", body))]
 
 
 def dynamic(body: str) -> list[str]:
     """Return the pieces of a body that execute text."""
     clean = COMMENTS.sub("", body)
-    return [" ".join(clean[m.start() : m.start() + 60].split()) for m in DYNAMIC.finditer(clean)]
+    whole = {match.start(2) for match in INSIDE.finditer(clean) if match[2] is not None}
+    return [
+        " ".join(clean[m.start() : m.start() + 60].split()) for m in DYNAMIC.finditer(clean) if m.end() not in whole
+    ]
 
 
 def create_function(node: Node, state: State, _effect: Effect) -> Relation:

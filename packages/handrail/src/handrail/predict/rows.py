@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 from handrail.effects import Effect, LockMode, Loss, Lost, Relation
 from handrail.predict.creating import read
 from handrail.predict.state import State
-from handrail.predict.syntax import Node, nodes, relation
+from handrail.predict.syntax import Node, column_names, names, nodes, relation
 
 
 def _written(node: Node, state: State, effect: Effect) -> Relation:
@@ -68,17 +68,55 @@ def delete(node: Node, state: State, effect: Effect) -> Relation:
     return table
 
 
-# What a condition compares with: a value, today, rows of another query.
-LIMITS = (pb.A_Const, pb.ParamRef, pb.SubLink, pb.SQLValueFunction)
-
-
 def is_limited(node: Node) -> bool:
-    """Whether a statement names some rows by their key, or a number of them, rather than all that are alike."""
-    if is_unconditional(node):
-        return False
-    where = node.where_clause
-    # Whose conditions only join tables, or ask for NULL and true, mean whatever is there.
-    return any(True for kind in LIMITS for _ in nodes(where, kind))
+    """Whether a statement names some rows by a value or a number of them, rather than all that are alike.
+
+    Conditions that join tables, ask for NULL or true, or for all that is older, mean whatever is there.
+    """
+    return not is_unconditional(node) and _limits(node.where_clause)
+
+
+def _limits(condition: Node) -> bool:
+    kind = condition.WhichOneof("node")
+    if kind == "bool_expr" and condition.bool_expr.boolop != pb.NOT_EXPR:
+        inner = list(condition.bool_expr.args)
+        if condition.bool_expr.boolop == pb.OR_EXPR:
+            return all(_limits(one) for one in inner)
+        return any(_limits(one) for one in inner) or _are_range(inner)
+    if kind == "a_expr" and _names_values(condition.a_expr):
+        listed = condition.a_expr.kind == pb.AEXPR_IN  # of an empty list SQLAlchemy makes IN (NULL)
+        return listed or any(map(_is_value, nodes(condition, pb.A_Const))) or _has(condition, *VALUES)
+    return _has(condition, pb.SubLink)
+
+
+VALUES = (pb.ParamRef, pb.SubLink, pb.SQLValueFunction)
+EQUAL = (pb.AEXPR_OP, pb.AEXPR_IN, pb.AEXPR_OP_ANY, pb.AEXPR_NOT_DISTINCT)
+
+
+def _names_values(expression: Node) -> bool:
+    """Whether an expression compares with `=`, IN or BETWEEN."""
+    equal = expression.kind in EQUAL and names(expression.name) == ["="]
+    return equal or expression.kind in (pb.AEXPR_BETWEEN, pb.AEXPR_BETWEEN_SYM)
+
+
+def _is_value(constant: Node) -> bool:
+    return not constant.isnull and not constant.HasField("boolval")
+
+
+def _has(tree: Node, *kinds: type) -> bool:
+    return any(True for kind in kinds for _ in nodes(tree, kind))
+
+
+def _are_range(conditions: list[Node]) -> bool:
+    """Whether conditions that hold together say from where to where: `id > 0 AND id <= 5000`."""
+    signs = [
+        (sign[0], tuple(column_names(condition)))
+        for condition in conditions
+        if condition.WhichOneof("node") == "a_expr"
+        and (sign := next(iter(names(condition.a_expr.name)), "")) in ("<", "<=", ">", ">=")
+        and _has(condition, pb.A_Const, *VALUES)
+    ]
+    return any(("<", columns) in signs and (">", columns) in signs for _, columns in signs)
 
 
 def is_unconditional(node: Node) -> bool:

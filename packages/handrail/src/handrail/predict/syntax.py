@@ -129,5 +129,6 @@ def options(node_list: Any) -> dict[str, str]:
     for node in node_list:
         if node.WhichOneof("node") == "def_elem":
             element = node.def_elem
-            found[element.defname.lower()] = next(iter([*texts(element.arg), *names([element.arg])]), "").lower()
+            said = [*texts(element.arg), *names([element.arg]), *names(element.arg.type_name.names)]
+            found[element.defname.lower()] = next(iter(said), "").lower()
     return found

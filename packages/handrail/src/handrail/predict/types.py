@@ -8,7 +8,7 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pb
 
-from handrail.casts import is_conversion
+from handrail.casts import is_assignable, is_conversion
 from handrail.casts import using as needed_cast
 from handrail.effects import Break, Broken, Demand, Effect, LockMode, Loss, Lost, Relation, Wanted
 from handrail.predict.state import DEFAULT_SCHEMA, Column, State
@@ -58,7 +58,7 @@ def _check_again(column: str, table: Relation, state: State, effect: Effect) -> 
         if column not in constraint.columns:
             continue
         if constraint.kind == "check":
-            effect.scans.add(table)
+            effect.scans |= {table} if constraint.valid else set()
         elif constraint.references and not state.is_new(constraint.references):
             effect.lock(constraint.references, LockMode.ACCESS_EXCLUSIVE)
             effect.scans.add(constraint.references)
@@ -103,16 +103,17 @@ def is_known(type_: str, state: State) -> bool:
     return bool(type_) and ("." not in base or state.complete or base in own or base in EXTENSIONS)
 
 
-def lacks_cast(definition: Node, before: str, state: State) -> bool:
-    """Whether PostgreSQL refuses a change of type because it does not say how values are converted."""
-    after = type_name(definition.type_name, state)
-    if (
-        definition.HasField("raw_default")
-        or before == after
-        or not (is_known(before, state) and is_known(after, state))
-    ):
-        return False
-    return is_conversion(before, after) and needed_cast("", before, after) is not None
+def lacks_cast(definition: Node, column: Column, state: State) -> str:
+    """Return what PostgreSQL refuses to convert by itself when a column's type changes: its values or its default."""
+    before, after = column.type, type_name(definition.type_name, state)
+    if before == after or not (is_known(before, state) and is_known(after, state)):
+        return ""
+    if not is_conversion(before, after) or needed_cast("", before, after) is None or is_assignable(before, after):
+        return ""
+    if definition.HasField("raw_default"):
+        # USING is about values only.
+        return "default for column" if column.default else ""
+    return "column"
 
 
 def _beneath(type_: str, state: State) -> str:

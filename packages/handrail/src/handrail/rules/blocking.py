@@ -243,9 +243,22 @@ def type_rewrite(step: Step) -> Iterator[Hit]:
         before = step.part.before.table(step.table).column(step.part.node.name)
         definition: Any = _definition(step)
         after = type_name(definition.column_def.type_name, step.part.before)
-        types = {"before": (before and before.type) or "its type", "after": after}
-        names = _sized(step, step.table, step.part.node.name, **types)
+        size = step.sizes.words(step.table)
+        types = {"before": (before and before.type) or "its type", "after": after, "does": _done(step, size)}
+        names = about(step.table, step.part.node.name, **types)
         yield Hit(f"{step.table}.{step.part.node.name}", names, severity)
+
+
+def _done(step: Step, size: str) -> str:
+    """Return what a change of type does to the table, or may do where the old type is not known."""
+    if step.table in step.effect.rewrites:
+        return f"reads all of {step.table}{size} and writes it and its indexes anew"
+    if step.table not in step.effect.scans:
+        return f"may read all of {step.table}{size} and write it and its indexes anew"
+    indexes = " and ".join(sorted(name.name for name in step.effect.rewrites))
+    return f"reads all of {step.table}{size} and " + (
+        f"builds {indexes} anew" if indexes else "checks its constraints anew"
+    )
 
 
 REWRITING = {

@@ -67,8 +67,12 @@ def renames_object(step: Step) -> Iterator[Hit]:
 def drops_default(step: Step) -> Iterator[Hit]:
     if step.kind != "AT_ColumnDefault":
         return
+    # What is given again in the same transaction was never away, as around a change of type.
+    again = {
+        p.node.name for p in step.later if p.kind == step.kind and p.table == step.table and p.node.HasField("def")
+    }
     for broken in step.effect.breaks:
-        if broken.broken is Broken.REQUIRED:
+        if broken.broken is Broken.REQUIRED and broken.column not in again:
             yield Hit(f"{broken.table}.{broken.column}", about(broken.table, broken.column))
 
 

@@ -62,9 +62,10 @@ def missing_cast(step: Step) -> Iterator[Hit]:
         return
     node = step.part.node
     known = step.part.before.table(step.table).column(node.name)
-    if known is not None and lacks_cast(getattr(node, "def").column_def, known.type, step.part.before):
+    refused = lacks_cast(getattr(node, "def").column_def, known, step.part.before) if known is not None else ""
+    if known is not None and refused:
         after = step.after.table(step.table).column(node.name)
-        types = {"before": known.type, "after": after.type if after else "the new type"}
+        types = {"before": known.type, "after": after.type if after else "the new type", "refused": refused}
         yield Hit(f"{step.table}.{node.name}", about(step.table, node.name, **types))
 
 

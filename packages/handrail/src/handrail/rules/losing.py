@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from postgast import pg_query_pb2 as pb
 
-from handrail.effects import Lost
+from handrail.effects import Lost, Relation
 from handrail.findings import Severity
 from handrail.predict.rows import is_limited, is_unconditional
+from handrail.predict.syntax import nodes, relation
 from handrail.quoting import identifier
 from handrail.rules.rule import Hit, Step, about, rule, spelled
 
@@ -59,29 +61,40 @@ def truncates(step: Step) -> Iterator[Hit]:
         yield Hit(str(loss), about(loss.table, size=step.sizes.words(loss.table)))
 
 
+def _written(step: Step, kind: type[Any]) -> Iterator[tuple[Relation, Any]]:
+    """Yield the tables in use that statements of a kind change, those in a WITH among them."""
+    if step.kind not in WRITING:
+        return
+    for node in nodes(step.part.node, kind):
+        table = relation(node.relation, step.part.before)
+        if not step.part.before.is_new(table):
+            yield table, node
+
+
+WRITING = {"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "select_stmt"}
+
+
 @rule(Severity.DANGER)
 def deletes_all_rows(step: Step) -> Iterator[Hit]:
-    if step.kind == "delete_stmt" and step.effect.losses and is_unconditional(step.part.node):
-        yield Hit(str(step.table), about(step.table, size=step.sizes.words(step.table)))
+    for table, node in _written(step, pb.DeleteStmt):
+        if is_unconditional(node):
+            yield Hit(str(table), about(table, size=step.sizes.words(table)))
 
 
 @rule(Severity.WARNING)
 def deletes_many_rows(step: Step) -> Iterator[Hit]:
     """A DELETE with a condition is what its author meant; on a large table it takes long."""
-    node = step.part.node
-    if step.kind == "delete_stmt" and not is_unconditional(node) and step.effect.losses:
-        size = step.sizes.tables.get(step.table)
-        if size is not None and not size.small and not is_limited(node):
-            more = {"size": step.sizes.words(step.table), "condition": spelled(node.where_clause)}
-            yield Hit(str(step.table), about(step.table, **more))
+    for table, node in _written(step, pb.DeleteStmt):
+        if not is_unconditional(node) and not is_limited(node) and step.sizes.matters(table):
+            more = {"size": step.sizes.words(table), "condition": spelled(node.where_clause)}
+            yield Hit(str(table), about(table, **more))
 
 
 @rule(Severity.WARNING)
 def updates_all_rows(step: Step) -> Iterator[Hit]:
-    if step.kind != "update_stmt" or step.part.before.is_new(step.table) or is_limited(step.part.node):
-        return
-    if step.sizes.matters(step.table):
-        node = step.part.node
+    for table, node in _written(step, pb.UpdateStmt):
+        if is_limited(node) or not step.sizes.matters(table):
+            continue
         targets = [target.res_target for target in node.target_list]
         values = [
             f"{identifier(t.name)} = {spelled(t.val)}"
@@ -89,13 +102,13 @@ def updates_all_rows(step: Step) -> Iterator[Hit]:
             if t.val.WhichOneof("node") != "multi_assign_ref" and not t.indirection
         ]
         more = {
-            "size": step.sizes.words(step.table),
+            "size": step.sizes.words(table),
             "values": ", ".join(values) or "…",
             "condition": spelled(node.where_clause)
             if node.HasField("where_clause")
             else f"{identifier(targets[0].name)} IS NULL",
         }
-        yield Hit(str(step.table), about(step.table, targets[0].name, **more))
+        yield Hit(str(table), about(table, targets[0].name, **more))
 
 
 @rule(Severity.DANGER)

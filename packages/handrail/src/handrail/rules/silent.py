@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from handrail.findings import Severity
 from handrail.predict.parts import LONGEST
-from handrail.predict.syntax import options
+from handrail.predict.syntax import options, texts
 from handrail.rules.rule import Hit, Step, about, rule
 
 
@@ -21,6 +21,10 @@ def unseen(step: Step) -> Iterator[Hit]:
 @rule(Severity.DANGER)
 def disables_triggers(step: Step) -> Iterator[Hit]:
     """Foreign keys are triggers too: with all of them off, nothing is checked."""
+    if step.kind == "variable_set_stmt" and step.part.node.name.lower() == "session_replication_role":
+        if "replica" in texts(step.part.node):
+            yield Hit("session_replication_role", {"full": "all tables", "sql_table": "…"})
+        return
     if step.kind not in ("AT_DisableTrigAll", "AT_DisableTrigUser", "AT_DisableTrig"):
         return
     again = {"AT_EnableTrigAll", "AT_EnableTrigUser", "AT_EnableTrig", "AT_EnableAlwaysTrig"}
