@@ -151,9 +151,25 @@ def test_each_change_becomes_its_revisions_and_they_lead_there_and_back(
     way = shop.plan(sql)
     assert [stage.title for stage in way] == titles
 
+    assert_there_and_back(shop, way)
+
+
+def test_a_key_that_changes_leads_there_and_back(shop: Shop) -> None:
+    way = shop.plan(KEY.replace("(email)", "(email, id)"), back=KEY)
+
+    assert [stage.title for stage in way] == ["index for uq_email", "constraint uq_email"]
+    assert_there_and_back(shop, way)
+
+
+def assert_there_and_back(shop: Shop, way: Sequence[Stage]) -> None:
+    """Run each revision up, down and up again, as a rehearsal does, and then all of them down."""
     start = shop.catalog()
     done = [steps(stage, None, None) for stage in way]
-    for stage, (upgrade, _) in zip(way, done, strict=True):
+    for stage, (upgrade, downgrade) in zip(way, done, strict=True):
+        shop.run(upgrade)
+        shop.run(downgrade)
+        back = in_words(differences(stage.before, shop.catalog(), ignored=NOT_MODELLED))
+        assert [line for line in back if "status" not in line] == []
         shop.run(upgrade)
         assert in_words(differences(stage.after, shop.catalog(), ignored=NOT_MODELLED)) == []
 

@@ -19,7 +19,7 @@ from alembic.operations.ops import (
 from alembic.util import rev_id
 
 from handrail.catalog.difference import Difference
-from handrail.catalog.objects import Catalog, Name
+from handrail.catalog.objects import Catalog, Kind, Name
 from handrail.connection import literal
 from handrail.operations import operations
 from handrail.operations.identifiers import ident, qualified, table_of
@@ -73,7 +73,8 @@ def steps(stage: Stage, models: MetaData | None, default_schema: str | None) -> 
         return tuple([rename.operation(default_schema) for rename in renames] for renames in (ordered, undone))
     there, back = stage.differences, [difference.reversed() for difference in stage.differences]
     if stage.swaps:
-        return [swap_in(stage, swap) for swap in stage.swaps], [swap_out(stage, swap) for swap in stage.swaps]
+        back_out = [step for swap in stage.swaps for step in swap_out(stage, swap, default_schema)]
+        return [swap_in(stage, swap) for swap in stage.swaps], back_out
     if stage.backfill:
         return [backfill(name) for name in stage.backfill], []
     sides = (there, stage.before, stage.after), (back, stage.after, stage.before)
@@ -130,12 +131,21 @@ def swap_in(stage: Stage, swap: Swap) -> Statement:
     return Statement(f"ALTER TABLE {table} {drop}ADD CONSTRAINT {name} {kind}{deferrable}")
 
 
-def swap_out(stage: Stage, swap: Swap) -> Statement:
-    """Take the constraint away, and its index with it; the one that was there before comes back."""
+def swap_out(stage: Stage, swap: Swap, default_schema: str | None) -> list[MigrateOperation]:
+    """Take the constraint away; its index goes with it, so another one for the next time is built before."""
     name, table = ident(swap.constraint.name), table_of(swap.constraint)
+    index = swap.constraint._replace(kind=Kind.INDEX, name=swap.index)
+    built = index if swap.replaced else index._replace(name=shortened(f"{swap.index}_new"))
+    difference = Difference(index, None, stage.before.objects[index])
+    create = created(difference, stage.after, stage.before, default_schema, index_name=built.name)
     before = stage.before.objects.get(swap.constraint)
     again = f", ADD CONSTRAINT {name} {before['definition']}" if before else ""
-    return Statement(f"ALTER TABLE {table} DROP CONSTRAINT {name}{again}")
+    rename = Statement(f"ALTER INDEX {qualified(built.schema, built.name)} RENAME TO {ident(swap.index)}")
+    return [
+        AutocommitBlock([dropped(built, default_schema), create]),
+        Statement(f"ALTER TABLE {table} DROP CONSTRAINT {name}{again}"),
+        *([] if swap.replaced else [rename]),
+    ]
 
 
 def backfill(column: Name) -> MigrateOperation:
