@@ -1,5 +1,6 @@
 """Settings, read once from the environment and `.env`. No other file reads the environment."""
 
+import re
 import sys
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,14 +13,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 NAME = "starter-fastapi-project"
 ROOT = Path(__file__).resolve().parent.parent
 
-DATABASE_URL_MISSING = {
-    "development": 'DATABASE_URL is not set; use `make run`, or first: export DATABASE_URL="$(handrail db url)"',
-    "production": "ENVIRONMENT=production needs DATABASE_URL, e.g. postgresql://user:password@host/name",
+NEEDS_DATABASE = 'DATABASE_URL is not set; use `make run`, or first: export DATABASE_URL="$(handrail db url)"'
+PRODUCTION_NEEDS = {
+    "database_url": "DATABASE_URL, e.g. postgresql://user:password@host/name",
+    "smtp_url": "SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)",
+    "public_url": "PUBLIC_URL, where people reach you: https://www.example.com",
 }
-SMTP_URL_MISSING = (
-    "ENVIRONMENT=production needs SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)"
-)
-PUBLIC_URL_MISSING = "ENVIRONMENT=production needs PUBLIC_URL, where people reach you: https://www.example.com"
 
 # Parameters of libpq, PostgreSQL's C library, that providers put into their URLs. asyncpg translates most of libpq's
 # parameters, but would pass these on to the server, which refuses them.
@@ -51,30 +50,23 @@ def _as_dsn(url: SecretStr) -> SecretStr:
     return SecretStr(f"postgresql://{parts.netloc}{parts.path}?{parameters}".removesuffix("?"))
 
 
-def _as_smtp(url: SecretStr) -> SecretStr:
-    try:
-        parts = urlsplit(url.get_secret_value())
-        usable = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must look like smtp://user:password@host:587, or smtps:// for TLS from the first byte")
-    return url
+def _looks_like(example: str, pattern: str) -> AfterValidator:
+    def check(value: SecretStr | str) -> SecretStr | str:
+        if not re.fullmatch(pattern, value.get_secret_value() if isinstance(value, SecretStr) else value):
+            raise ValueError(f"must look like {example}")
+        return value
+
+    return AfterValidator(check)
 
 
-def _as_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must look like https://www.example.com")
-    return url.rstrip("/")
-
-
-def _as_origin(origin: str) -> str:
-    if origin in ("*", "null"):
-        raise ValueError(f"may not hold {origin}: every page on the web could act for a user who visits it")
-    if _as_address(origin) != origin or urlsplit(origin).path:
-        raise ValueError("must hold origins like https://www.example.com, with a comma between two of them")
-    return origin
+HOST = r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?"
+SmtpUrl = Annotated[
+    SecretStr,
+    _looks_like("smtp://user:password@host:587, or smtps:// for TLS from the first byte", rf"smtps?://(\S+@)?{HOST}/?"),
+]
+PublicUrl = Annotated[str, _looks_like("https://www.example.com", rf"https?://{HOST}(/[^\s?#]*)?")]
+# Were * or null allowed, every page on the web could act for a user who visits it.
+Origin = Annotated[str, _looks_like("https://www.example.com, with a comma between two of them", rf"https?://{HOST}")]
 
 
 def _split(value: object) -> object:
@@ -95,14 +87,14 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
 
     # Where people reach the user interface; links in mails lead there.
-    public_url: Annotated[str, AfterValidator(_as_address)] = "http://127.0.0.1:8000"
+    public_url: PublicUrl = "http://127.0.0.1:8000"
     # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
     trusted_proxies: Annotated[list[IPv4Network | IPv6Network], *CommaSeparated] = []
     # Other origins whose pages may call this service with the user's cookies.
-    cors_origins: Annotated[list[Annotated[str, AfterValidator(_as_origin)]], *CommaSeparated] = []
+    cors_origins: Annotated[list[Origin], *CommaSeparated] = []
     docs: bool | None = None  # /docs and /openapi.json; None means: in development
 
-    smtp_url: Annotated[SecretStr, AfterValidator(_as_smtp)] | None = None
+    smtp_url: SmtpUrl | None = None
     mail_from: str = f"{NAME} <no-reply@localhost>"
     mail_folder: Path | None = None  # keeps mails as files where no smtp_url is set
 
@@ -115,14 +107,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _needs_a_database(cls, values: dict[str, Any]) -> dict[str, Any]:
-        production = values.get("environment") == "production"
-        if not values.get("database_url"):
-            raise ValueError(DATABASE_URL_MISSING["production" if production else "development"])
-        if production and not (values.get("smtp_url") or values.get("mail_folder")):
-            raise ValueError(SMTP_URL_MISSING)
-        if production and not str(values.get("public_url", "")).startswith("https://"):
-            raise ValueError(PUBLIC_URL_MISSING)
+    def _is_complete(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = {name for name, value in values.items() if value} | (
+            {"smtp_url"} if values.get("mail_folder") else set()
+        )
+        if not str(values.get("public_url")).startswith("https://"):
+            given.discard("public_url")
+        for name, needed in PRODUCTION_NEEDS.items():
+            if name not in given and values.get("environment") == "production":
+                raise ValueError(f"ENVIRONMENT=production needs {needed}")
+        if "database_url" not in given:
+            raise ValueError(NEEDS_DATABASE)
         return values
 
     @property
@@ -135,6 +130,5 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
     try:
         return Settings(_env_file=env_file)
     except ValidationError as error:
-        fields = (" ".join(str(part).upper() for part in problem["loc"]) for problem in error.errors())
-        messages = (problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-        sys.exit("; ".join(f"{field} {message}".lstrip() for field, message in zip(fields, messages, strict=True)))
+        mistakes = ((" ".join(map(str, mistake["loc"])).upper(), mistake["msg"]) for mistake in error.errors())
+        sys.exit("; ".join(f"{field} {text.removeprefix('Value error, ')}".lstrip() for field, text in mistakes))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from starlette.requests import HTTPConnection
 
 from app.config import NAME
-from app.errors import Unavailable
+from app.errors import Problem
 
 CONNECT_TIMEOUT = 2  # seconds
 POOL_TIMEOUT = 2  # seconds that a request waits for a connection when all are in use
@@ -57,10 +57,7 @@ class Lookup:
     def __init__(self, query: ClauseElement) -> None:
         compiled: Any = query.compile(dialect=dialect())  # type: ignore[no-untyped-call]
         self.sql: str = compiled.string
-        self._names: list[str] = compiled.positiontup
-
-    def arguments(self, values: dict[str, object]) -> list[object]:
-        return [values[name] for name in self._names]
+        self.parameters: list[str] = compiled.positiontup
 
 
 class Lookups:
@@ -82,23 +79,21 @@ class Lookups:
             return await self._fetch(lookup, values)  # cheaper than to ask whether it is there before each use
 
     async def _fetch(self, lookup: Lookup, values: dict[str, object]) -> Sequence[asyncpg.Record]:
-        connection = await self._take()
+        try:
+            connection = self._free.get_nowait() if self._free.qsize() else await self._wait()
+        except TimeoutError:
+            raise Problem(503, "The service is too busy.") from None
         try:
             if connection is None or connection.is_closed():
                 connection = await connect(self._dsn)
-            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *lookup.arguments(values))
+            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *(values[n] for n in lookup.parameters))
             return rows
         finally:
             self._free.put_nowait(connection)
 
-    async def _take(self) -> asyncpg.Connection | None:
-        if not self._free.empty():
-            return self._free.get_nowait()
-        try:
-            async with asyncio.timeout(POOL_TIMEOUT):
-                return await self._free.get()
-        except TimeoutError:
-            raise Unavailable("The service is too busy.") from None
+    async def _wait(self) -> asyncpg.Connection | None:
+        async with asyncio.timeout(POOL_TIMEOUT):
+            return await self._free.get()
 
     def close(self) -> None:
         while not self._free.empty():

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -12,37 +12,38 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 from uuid_utils.compat import uuid7
 
-Network = IPv4Network | IPv6Network
+from app.errors import Problem
+
 Address = IPv4Address | IPv6Address
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNKNOWN_ADDRESS = ip_address("0.0.0.0")  # noqa: S104 - of a client without one: a Unix socket
 LOOPBACK = ip_address("127.0.0.1")
-CSP = b"content-security-policy"
 # As ASGI wants them: made once, and not for every answer. What an answer says itself has precedence.
-SECURITY_HEADERS = (
-    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
-    (CSP, b"default-src 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-)
+SECURITY_HEADERS = {
+    b"strict-transport-security": b"max-age=63072000; includeSubDomains",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+}
 # The interactive documentation loads its page from a CDN.
-DOCS_POLICY = (
-    b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
+DOCS_HEADERS = SECURITY_HEADERS | {
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; "
     b"img-src 'self' data: https://fastapi.tiangolo.com; "
     b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
-)
+}
 DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
+TOO_LARGE = Problem(413).answer()
 
 
 class Envelope:
     """ASGI middleware around all others, so that no answer leaves without it, errors included."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network], log: FilteringBoundLogger) -> None:
-        self.app = app
-        self.trusted_proxies = trusted_proxies
-        self.log = log
+    def __init__(
+        self, app: ASGIApp, trusted_proxies: Sequence[IPv4Network | IPv6Network], log: FilteringBoundLogger
+    ) -> None:
+        self.app, self.trusted_proxies, self.log = app, trusted_proxies, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +60,14 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*_sealed(message["headers"], scope), (b"x-request-id", request_id.encode())]
+                # Starlette answers a body that is too large by itself, outside of all handlers and in plain text.
+                own = TOO_LARGE.raw_headers if status == 413 else message["headers"]
+                names = {name for name, _ in own}
+                ours = DOCS_HEADERS if scope["path"] in DOCS else SECURITY_HEADERS
+                added = [header for header in ours.items() if header[0] not in names]
+                message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
+            elif status == 413:
+                message["body"] = TOO_LARGE.body
             await send(message)
 
         # They stay bound after a failure, for the line that the server then writes; each request has a task,
@@ -69,15 +77,10 @@ class Envelope:
         try:
             await self.app(scope, receive, send_sealed)
         finally:
-            self._note(scope, status, time.perf_counter() - began)
-
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route and not the path: what a client put into a path may be anything.
-        route = getattr(scope.get("route"), "path", None)
-        more = {"user_id": str(scope["state"]["user_id"])} if "user_id" in scope["state"] else {}
-        self.log.info(
-            "request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1), **more
-        )
+            # The route and not the path: what a client put into a path may be anything.
+            line = {"method": scope["method"], "route": getattr(scope.get("route"), "path", None), "status": status}
+            more = {"user_id": str(state["user_id"])} if "user_id" in state else {}
+            self.log.info("request", **line, ms=round((time.perf_counter() - began) * 1000, 1), **more)
 
     def _sender(self, scope: Scope, headers: Headers) -> Address:
         """Return the address of the last hop that is not a proxy of ours."""
@@ -86,23 +89,9 @@ class Envelope:
         if hops and hops[-1] == peer:
             # uvicorn believes the header from this machine, unless told otherwise, and has put it in the peer's place.
             peer = LOOPBACK
-        while self._trusts(peer) and hops:
+        while hops and any(peer in network for network in self.trusted_proxies):
             peer = hops.pop()
         return peer
-
-    def _trusts(self, address: Address) -> bool:
-        return any(address in network for network in self.trusted_proxies)
-
-
-def _sealed(headers: Sequence[tuple[bytes, bytes]], scope: Scope) -> Iterator[tuple[bytes, bytes]]:
-    yield from headers
-    own = {name for name, _ in headers}
-    if scope["path"] in DOCS and CSP not in own:
-        yield CSP, DOCS_POLICY
-        own.add(CSP)
-    for name, value in SECURITY_HEADERS:
-        if name not in own:
-            yield name, value
 
 
 @lru_cache(1024)

@@ -11,7 +11,7 @@ from sqlalchemy import String, column, select, table
 
 from app.config import ROOT
 from app.database import Lookup, Lookups
-from app.errors import Unavailable, problems
+from app.errors import Problem, problems, sqlstate
 from app.models import SCHEMA
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,6 @@ REFUSALS = {
 }
 
 
-class NotReady(Unavailable):
-    def __init__(self, title: str, detail: str) -> None:
-        super().__init__(detail)
-        self.title = title
-
-
 @router.get("/live")
 async def live() -> dict[str, str]:
     """The process answers. Whether it can reach the database plays no part: a restart would not help."""
@@ -50,9 +44,11 @@ async def ready(request: Request) -> dict[str, str]:
     heads, known = await asyncio.to_thread(_shipped_revisions, ROOT)
     at, needed = (", ".join(sorted(revisions)) or "none" for revisions in (current, heads))
     if not current <= known:
-        raise NotReady("Database ahead", f"The database is at {at}, which this code does not know; it needs {needed}.")
+        detail = f"The database is at {at}, which this code does not know; it needs {needed}."
+        raise Problem(503, detail, title="Database ahead")
     if current != heads:
-        raise NotReady("Database behind", f"The database is at {at}, needed is {needed}: run `alembic upgrade head`.")
+        detail = f"The database is at {at}, needed is {needed}: run `alembic upgrade head`."
+        raise Problem(503, detail, title="Database behind")
     return {"status": "ready"}
 
 
@@ -61,13 +57,13 @@ async def _current_revisions(lookups: Lookups) -> frozenset[str]:
         async with asyncio.timeout(DEADLINE):
             return frozenset(revision for (revision,) in await lookups.fetch(VERSIONS))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
-        sqlstate: str = getattr(error, "sqlstate", None) or ""
-        if sqlstate == "42P01":
+        code = sqlstate(error)
+        if code == "42P01":
             detail = f"There is no table {VERSION_TABLE}: run `alembic upgrade head`."
-            raise NotReady("Database not migrated", detail) from error
+            raise Problem(503, detail, title="Database not migrated") from error
         log.warning("not ready: %s: %s", type(error).__name__, error)
-        refusal = REFUSALS.get(sqlstate) or REFUSALS.get(sqlstate[:2], "cannot be reached")
-        raise NotReady("Database unavailable", f"The database {refusal}.") from error
+        refusal = REFUSALS.get(code) or REFUSALS.get(code[:2], "cannot be reached")
+        raise Problem(503, f"The database {refusal}.", title="Database unavailable") from error
 
 
 @cache
@@ -83,8 +79,8 @@ def _shipped_revisions(root: Path) -> tuple[frozenset[str], frozenset[str]]:
         return frozenset(scripts.get_heads()), frozenset(script.revision for script in scripts.walk_revisions())
     except CommandError as error:
         detail = "The migration scripts (alembic.ini and alembic/) are not beside this code, or not in order."
-        raise NotReady("Migrations missing", detail) from error
+        raise Problem(503, detail, title="Migrations missing") from error
     except (Exception, SystemExit) as error:  # a revision is code: it can fail in any way
         log.warning("not ready: a migration script cannot be imported", exc_info=error)
         detail = f"A migration script beside this code cannot be imported: {type(error).__name__}."
-        raise NotReady("Migrations broken", detail) from error
+        raise Problem(503, detail, title="Migrations broken") from error

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from app import background, health, logs
@@ -53,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         max_body_size=MAX_BODY_SIZE,
         redirect_slashes=False,  # the redirect would be built from the Host header, which the client chooses
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=lambda route: route.name,  # generated clients call their methods so
         openapi_url="/openapi.json" if settings.shows_docs else None,
     )
     app.state.settings = settings
@@ -72,10 +71,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(auth.router)
     app.include_router(health.router)
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name  # generated clients call their methods so
 
 
 app = create_app(load_settings())

@@ -169,3 +169,8 @@ async def test_documentation_that_is_switched_on(database: str) -> None:
     assert [page.status_code, document.status_code, form.status_code] == [200, 200, 200]
     assert "script-src" in page.headers["content-security-policy"]
     assert form.json()["access_token"]
+
+
+async def test_the_form_refuses_what_no_login_may_hold(client: AsyncClient) -> None:
+    for form in (b"", b"username=ada@example.com", b"username=a&password=" + b"x" * 2000, b"\xff=\xff"):
+        assert (await client.post("/auth/token", content=form)).status_code == 422

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import clock
 from app.config import Settings
 from app.database import Session
-from app.errors import Conflict
+from app.errors import Problem
 from app.main import create_app
 from app.users.models import User
 
@@ -94,7 +94,7 @@ async def test_connections_lost_between_requests(client: AsyncClient, session: A
     assert {answer.status_code for answer in answers} == {401}  # and not 503
 
 
-@pytest.mark.parametrize("error", [Conflict("no"), KeyError("oops")])
+@pytest.mark.parametrize("error", [Problem(409, "no"), KeyError("oops")])
 async def test_rollback_on_error(app: FastAPI, session: AsyncSession, error: Exception) -> None:
     """An error after a write undoes the write, whether it is an answer or a fault."""
 

@@ -9,16 +9,16 @@ import sys
 from getpass import getpass
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.auth.models import Credential
-from app.auth.passwords import Passwords, check_password
+from app.auth.passwords import Passwords, refusal
 from app.config import Settings, load_settings
 from app.database import create_engine, create_sessions
-from app.errors import Invalid
-from app.users.models import Role, User
+from app.errors import sqlstate
+from app.users.models import Role, User, has_email
 from app.users.schemas import Email
 
 UNDEFINED_TABLE = "42P01"
@@ -39,7 +39,7 @@ def main() -> None:
 
 async def make_admin(email: str, settings: Settings) -> str:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
-    promote = update(User).where(func.lower(User.email) == func.lower(email)).returning(User.id)
+    promote = update(User).where(has_email(email)).returning(User.id)
     promote = promote.values(role=Role.ADMIN, active=True, version=User.version + 1)
     try:
         async with create_sessions(engine).begin() as session:
@@ -52,7 +52,7 @@ async def make_admin(email: str, settings: Settings) -> str:
             session.add(Credential(user_id=user.id, password_hash=password_hash, changed_at=clock.now()))
         return f"{email} is a new user, and an administrator."
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE:
+        if sqlstate(error) == UNDEFINED_TABLE:
             sys.exit("The database has no users table yet. First: alembic upgrade head")
         sys.exit(f"The database cannot be used: {str(error.orig).splitlines()[0]}")
     finally:
@@ -62,10 +62,8 @@ async def make_admin(email: str, settings: Settings) -> str:
 def read_password(email: str, settings: Settings) -> str:
     asks = sys.stdin.isatty()
     password = getpass(f"Password for {email}: ") if asks else sys.stdin.readline().rstrip("\n")
-    try:
-        check_password(password, settings.password_min_length, email)
-    except Invalid as error:
-        sys.exit(f"The password is refused: {error.message}.")
+    if refused := refusal(password, settings.password_min_length, email):
+        sys.exit(f"The password is refused: {refused}.")
     if asks and getpass("Once more: ") != password:
         sys.exit("The passwords differ. Nothing was done.")
     return password

@@ -5,10 +5,11 @@ permission), so cookies count only together with one.
 """
 
 from datetime import datetime
+from functools import partial
 
 from fastapi import Request, Response
 
-from app.errors import Forbidden
+from app.errors import Problem
 
 ACCESS_COOKIE = "__Host-access"
 REFRESH_COOKIE = "__Secure-refresh"
@@ -17,45 +18,31 @@ CSRF_HEADER = "X-CSRF"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-class CsrfHeaderMissing(Forbidden):
-    title = "CSRF header missing"
-
-
 def read_access_token(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
         return token.strip() if scheme.lower() == "bearer" else ""
-    cookie = request.cookies.get(ACCESS_COOKIE)
-    if cookie is not None and request.method not in SAFE_METHODS:
-        require_csrf_header(request)
-    return cookie
+    return _read_cookie(request, ACCESS_COOKIE)
 
 
 def read_refresh_token(request: Request) -> str | None:
-    cookie = request.cookies.get(REFRESH_COOKIE)
-    if cookie is not None:
-        require_csrf_header(request)
+    return _read_cookie(request, REFRESH_COOKIE)
+
+
+def _read_cookie(request: Request, name: str) -> str | None:
+    cookie = request.cookies.get(name)
+    if cookie is not None and request.method not in SAFE_METHODS and not request.headers.get(CSRF_HEADER):
+        detail = f"With cookies, a request that changes something needs the header {CSRF_HEADER}: 1."
+        raise Problem(403, detail, title="CSRF header missing")
     return cookie
 
 
-def require_csrf_header(request: Request) -> None:
-    if not request.headers.get(CSRF_HEADER):
-        raise CsrfHeaderMissing(f"With cookies, a request that changes something needs the header {CSRF_HEADER}: 1.")
-
-
 def set_cookies(response: Response, access: str, access_seconds: int, refresh: str, refresh_until: datetime) -> None:
-    _set(response, ACCESS_COOKIE, access, "/", max_age=access_seconds)
-    _set(response, REFRESH_COOKIE, refresh, REFRESH_PATH, expires=refresh_until)
+    put = partial(response.set_cookie, httponly=True, secure=True, samesite="lax")
+    put(ACCESS_COOKIE, access, max_age=access_seconds)
+    put(REFRESH_COOKIE, refresh, path=REFRESH_PATH, expires=refresh_until)
 
 
 def clear_cookies(response: Response) -> None:
     for name, path in ((ACCESS_COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)):
-        _set(response, name, "", path, max_age=0)
-
-
-def _set(
-    response: Response, name: str, value: str, path: str, max_age: int | None = None, expires: datetime | None = None
-) -> None:
-    response.set_cookie(
-        name, value, path=path, max_age=max_age, expires=expires, httponly=True, secure=True, samesite="lax"
-    )
+        response.delete_cookie(name, path, httponly=True, secure=True, samesite="lax")

@@ -14,7 +14,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.config import NAME
-from app.errors import Invalid, Unavailable
+from app.errors import Problem
 
 Result = TypeVar("Result")
 
@@ -26,20 +26,21 @@ QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
 
 
-def check_password(password: str, min_length: int, *own: str, field: str = "password") -> None:
-    """Raise `Invalid` for a password that is too short, too long, well known, or made of `own` words."""
+def refusal(password: str, min_length: int, *own: str) -> str | None:
+    """Return why a password is not accepted: too short, too long, well known, or made of `own` words."""
     if len(password) < min_length:
-        raise Invalid(field, f"at least {min_length} characters; any will do, a sentence is good")
+        return f"at least {min_length} characters; any will do, a sentence is good"
     if len(password.encode()) > MAX_BYTES:
-        raise Invalid(field, f"at most {MAX_BYTES} bytes")
+        return f"at most {MAX_BYTES} bytes"
     folded = normalize("NFKC", password).casefold()
     if folded in _well_known():
-        raise Invalid(field, "this is among the passwords that are tried first")
+        return "this is among the passwords that are tried first"
     words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
     for word in sorted(words, key=len, reverse=True):
         folded = folded.replace(word, "")
     if len(re.sub(r"\W", "", folded)) < OWN_REST and len(folded) < len(password):
-        raise Invalid(field, "your address, your name and ours are guessed first")
+        return "your address, your name and ours are guessed first"
+    return None
 
 
 @cache
@@ -69,7 +70,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= QUEUE:
-            raise Unavailable("Too many people log in at this moment.")
+            raise Problem(503, "Too many people log in at this moment.")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

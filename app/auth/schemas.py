@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.auth.passwords import MAX_BYTES
-from app.users.schemas import Email, Name
+from app.users.schemas import Body, Email, Name
 
 
 def _storable(password: str) -> str:
@@ -19,26 +19,17 @@ def _storable(password: str) -> str:
 # How short it may be is a setting, and checked where it is set.
 Password = Annotated[
     str,
-    Field(
-        min_length=1, max_length=MAX_BYTES, examples=["four words are easy"], json_schema_extra={"format": "password"}
-    ),
+    Field(min_length=1, max_length=MAX_BYTES, examples=["four words are easy"]),
+    Field(json_schema_extra={"format": "password"}),
     AfterValidator(_storable),
 ]
 Token = Annotated[str, Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=["A" * 43])]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewAccount(Body):
     email: Email
     name: Name
     password: Password
-
-
-class Confirmation(Body):
-    token: Token
 
 
 class Login(Body):
@@ -55,23 +46,24 @@ class EmailAddress(Body):
     email: Email
 
 
-class PasswordReset(Body):
+class Confirmation(Body):
     token: Token
+
+
+class PasswordReset(Confirmation):
     new_password: Password
-
-
-class PasswordChange(Body):
-    password: Password
-    new_password: Password
-
-
-class EmailChange(Body):
-    password: Password
-    new_email: Email
 
 
 class PasswordOnly(Body):
     password: Password
+
+
+class PasswordChange(PasswordOnly):
+    new_password: Password
+
+
+class EmailChange(PasswordOnly):
+    new_email: Email
 
 
 class Tokens(BaseModel):

@@ -9,10 +9,10 @@ one of the two who have it has stolen it.
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -23,10 +23,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.auth.cookies import read_access_token
 from app.auth.models import LoginSession
+from app.auth.passwords import Passwords
 from app.auth.throttle import Sessions, network_of
 from app.config import Settings
-from app.database import Lookup, Lookups
-from app.errors import NotFound, Unauthenticated
+from app.database import Lookup
+from app.errors import Problem
 from app.users.access import COLUMNS, Caller
 from app.users.models import Role, User
 
@@ -34,37 +35,28 @@ log = structlog.get_logger(__name__)
 
 FAMILY_BYTES = 16
 DEVICE_LENGTH = 200
+TRY_ANOTHER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
-class InvalidToken(Unauthenticated):
-    title, headers = "Invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+class Visit(NamedTuple):
+    """What a request brings along."""
 
-    def __init__(self) -> None:
-        super().__init__("The token is unknown, used up or expired.")
-
-
-class RefreshedMeanwhile(Unauthenticated):
-    title, headers = "Refreshed meanwhile", InvalidToken.headers
-
-
-@dataclass(frozen=True)
-class Device:
-    """Where a login comes from."""
-
-    address: str
-    name: str
-
-    @property
-    def network(self) -> str:
-        return network_of(self.address)
+    sessions: Sessions
+    passwords: Passwords
+    settings: Settings
+    network: str
+    device: str
 
 
-@dataclass(frozen=True)
-class NewTokens:
+class NewTokens(NamedTuple):
     access: str
     refresh: str
     access_seconds: int
     refresh_expires_at: datetime
+
+
+def invalid_token() -> Problem:
+    return Problem(401, "The token is unknown, used up or expired.", title="Invalid token", headers=TRY_ANOTHER)
 
 
 def new_token(size: int = 32) -> str:
@@ -76,23 +68,20 @@ def digest(secret: str | bytes) -> bytes:
     return sha256(secret.encode() if isinstance(secret, str) else secret).digest()
 
 
-def device_of(request: Request) -> Device:
+def visit_of(request: Request) -> Visit:
+    state, network = request.app.state, network_of(request.scope["state"]["address"])
     agent = request.headers.get("user-agent", "")[:DEVICE_LENGTH]
-    return Device(request.scope["state"]["address"], "".join(c for c in agent if c.isprintable()))
+    device = "".join(character for character in agent if character.isprintable())
+    return Visit(state.sessions, state.passwords, state.settings, network, device)
 
 
-def open_session(session: AsyncSession, user_id: UUID, device: Device, settings: Settings) -> NewTokens:
+def open_session(session: AsyncSession, user_id: UUID, visit: Visit) -> NewTokens:
     now, family = clock.now(), secrets.token_bytes(FAMILY_BYTES)
-    login = LoginSession(
-        user_id=user_id,
-        family_hash=digest(family),
-        created_at=now,
-        expires_at=now + timedelta(days=settings.session_days),
-        device=device.name,
-        network=device.network,
-    )
+    end = now + timedelta(days=visit.settings.session_days)
+    login = LoginSession(user_id=user_id, family_hash=digest(family), created_at=now, expires_at=end)
+    login.device, login.network = visit.device, visit.network
     session.add(login)
-    return _issue(login, family, settings)
+    return _issue(login, family, visit.settings)
 
 
 def _issue(login: LoginSession, family: bytes, settings: Settings) -> NewTokens:
@@ -115,29 +104,27 @@ def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool]
     )
 
 
-async def refresh(sessions: Sessions, token: str, settings: Settings) -> NewTokens:
+async def refresh(visit: Visit, token: str) -> NewTokens:
     """Exchange a refresh token for new tokens. It commits by itself: a session ended by reuse must stay ended."""
     now = clock.now()
     try:
         raw = urlsafe_b64decode(token.encode())
     except ValueError:
-        raise InvalidToken from None
+        raise invalid_token() from None
     family, secret = raw[:FAMILY_BYTES], raw[FAMILY_BYTES:]
-    of_family = select(LoginSession).join(User, User.id == LoginSession.user_id)
-    of_family = of_family.where(LoginSession.family_hash == digest(family), *_alive(now)).with_for_update(
-        of=LoginSession
-    )
-    async with sessions.begin() as session:
-        login = await session.scalar(of_family)
+    of_family = select(LoginSession).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
+    async with visit.sessions.begin() as session:
+        login = await session.scalar(of_family.with_for_update(of=LoginSession))
         if login and compare_digest(login.refresh_hash, digest(secret)):
-            return _issue(login, family, settings)
+            return _issue(login, family, visit.settings)
         if login and now < login.last_used_at:
             # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
-            raise RefreshedMeanwhile("Another request has just exchanged this token. Use what it got.")
+            detail = "Another request has just exchanged this token. Use what it got."
+            raise Problem(401, detail, title="Refreshed meanwhile", headers=TRY_ANOTHER)
         if login:
             login.ended_at = now
             log.warning("refresh token reused", user_id=str(login.user_id), session_id=str(login.id))
-    raise InvalidToken
+    raise invalid_token()
 
 
 CALLER = Lookup(
@@ -153,33 +140,30 @@ async def identify(request: Request) -> Caller | None:
     token = read_access_token(request)
     if token is None:
         return None
-    lookups: Lookups = request.app.state.lookups
-    rows = await lookups.fetch(CALLER, access_hash=digest(token), now=clock.now())
+    rows = await request.app.state.lookups.fetch(CALLER, access_hash=digest(token), now=clock.now())
     if not rows:
-        raise InvalidToken
+        raise invalid_token()
     user_id, email, name, role, *rest = rows[0]
     return Caller(user_id, email, name, Role(role), *rest)
 
 
 async def list_sessions(session: AsyncSession, user_id: UUID) -> Sequence[LoginSession]:
     """Return those that are not over, the last used first."""
-    own = select(LoginSession).join(User, User.id == LoginSession.user_id).where(LoginSession.user_id == user_id)
-    query = own.where(*_alive(clock.now())).order_by(LoginSession.last_used_at.desc()).limit(100)
-    return (await session.scalars(query)).all()
+    own = select(LoginSession).join(User).where(LoginSession.user_id == user_id, *_alive(clock.now()))
+    return (await session.scalars(own.order_by(LoginSession.last_used_at.desc()).limit(100))).all()
 
 
 async def end_session(session: AsyncSession, user_id: UUID, session_id: UUID) -> None:
     own = LoginSession.user_id == user_id, LoginSession.id == session_id, LoginSession.ended_at.is_(None)
     statement = update(LoginSession).where(*own).values(ended_at=clock.now()).returning(LoginSession.id)
     if await session.scalar(statement) is None:
-        raise NotFound("There is no such session.")
+        raise Problem(404, "There is no such session.")
     log.info("session ended", user_id=str(user_id), session_id=str(session_id))
 
 
 async def end_sessions(session: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> None:
     """End all sessions of a user, except one."""
-    ended = update(LoginSession).where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None))
-    if but:
-        ended = ended.where(LoginSession.id != but)
+    others = (LoginSession.id != but,) if but else ()
+    ended = update(LoginSession).where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None), *others)
     await session.execute(ended.values(ended_at=clock.now()))
     log.info("sessions ended", user_id=str(user_id), but=str(but) if but else None)

@@ -1,83 +1,76 @@
 """Limits for what can be tried, counted in PostgreSQL, so that they hold for all workers together."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_interface
 from math import ceil
+from typing import NamedTuple
 
+import structlog
 from sqlalchemy import case, delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
 from app.auth.models import Attempt
-from app.errors import TooManyRequests
+from app.errors import Problem
+
+log = structlog.get_logger(__name__)
 
 Sessions = async_sessionmaker[AsyncSession]
 
 
-@dataclass(frozen=True)
-class Limit:
-    """So many attempts from the first one on, until the window has passed."""
+class Limit(NamedTuple):
+    """So many attempts from the first one on, until the window has passed; for each `whose` of their own."""
 
     name: str
-    count: int
+    attempts: int
     window: timedelta
+    whose: tuple[str, ...] = ()
 
-    def of(self, *parts: str) -> "Bucket":
-        return Bucket(self, sha256("\0".join((self.name, *parts)).encode()).digest())
+    def of(self, *whose: str) -> "Limit":
+        return self._replace(whose=whose)
 
-
-@dataclass(frozen=True)
-class Bucket:
-    limit: Limit
-    key: bytes
+    @property
+    def key(self) -> bytes:
+        return sha256("\0".join((self.name, *self.whose)).encode()).digest()
 
 
 def network_of(address: str) -> str:
     """Return what counts as one sender: an IPv4 address, or the network of an IPv6 address, which has many."""
-    interface = ip_interface(address)
-    return address if interface.version == 4 else str(ip_interface(f"{address}/64").network)
+    return address if ":" not in address else str(ip_interface(f"{address}/64").network)
 
 
-async def take(sessions: Sessions, *buckets: Bucket) -> None:
-    """Count an attempt in each bucket, in this order, before it is made; raise at the first that is full.
+async def admit(sessions: Sessions, *limits: Limit) -> None:
+    """Count an attempt and let it pass, or answer 429."""
+    if seconds := await take(sessions, *limits):
+        log.warning("locked out")
+        detail = f"Too many attempts. Try again in {seconds} seconds."
+        raise Problem(429, detail, headers={"Retry-After": str(seconds)})
+
+
+async def take(sessions: Sessions, *limits: Limit) -> int:
+    """Count an attempt for each limit, in this order; return 0, or the seconds to wait for the first that is reached.
 
     Counting comes first, in a transaction of its own, so that attempts at the same time are all counted, and failures
-    stay counted. What a full bucket refuses does not count in those after it.
+    stay counted. What one limit refuses does not count for those after it.
     """
     now = clock.now()
-    async with sessions.begin() as session:
-        for bucket in buckets:
-            attempt = await _count(session, bucket)
-            if attempt.count > bucket.limit.count:
-                seconds = max(1, ceil((attempt.ends_at - now).total_seconds()))
-                break
-        else:
-            return
-    raise TooManyRequests(f"Too many attempts. Try again in {seconds} seconds.", seconds)
-
-
-async def _count(session: AsyncSession, bucket: Bucket) -> Attempt:
-    now = clock.now()
-    new = insert(Attempt).values(key=bucket.key, count=1, ends_at=now + bucket.limit.window)
     over = Attempt.ends_at <= now
-    counted = new.on_conflict_do_update(
-        index_elements=[Attempt.key],
-        set_={
-            "count": case((over, 1), else_=Attempt.count + 1),
-            "ends_at": case((over, new.excluded.ends_at), else_=Attempt.ends_at),
-        },
-    ).returning(Attempt)
-    return (await session.scalars(counted, execution_options={"populate_existing": True})).one()
+    async with sessions.begin() as session:
+        for limit in limits:
+            new = insert(Attempt).values(key=limit.key, count=1, ends_at=now + limit.window)
+            count = case((over, 1), else_=Attempt.count + 1)
+            ends_at = case((over, new.excluded.ends_at), else_=Attempt.ends_at)
+            counted = new.on_conflict_do_update(index_elements=["key"], set_={"count": count, "ends_at": ends_at})
+            attempts, end = (await session.execute(counted.returning(Attempt.count, Attempt.ends_at))).one()
+            if attempts > limit.attempts:
+                return max(1, ceil((end - now).total_seconds()))
+    return 0
 
 
-async def give_back(session: AsyncSession, *buckets: Bucket) -> None:
-    """Take back the attempt that was counted: it was none."""
-    for bucket in buckets:
-        await session.execute(update(Attempt).where(Attempt.key == bucket.key).values(count=Attempt.count - 1))
-
-
-async def forget(session: AsyncSession, bucket: Bucket) -> None:
-    await session.execute(delete(Attempt).where(Attempt.key == bucket.key))
+async def succeed(session: AsyncSession, own: Limit, *shared: Limit) -> None:
+    """Take back an attempt: the owner begins anew, what other accounts and networks have failed stays counted."""
+    await session.execute(delete(Attempt).where(Attempt.key == own.key))
+    for limit in shared:
+        await session.execute(update(Attempt).where(Attempt.key == limit.key).values(count=Attempt.count - 1))

@@ -51,17 +51,12 @@ async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, sender
 async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
     now = clock.now()
     due = select(Mail.id).where(Mail.due_at <= now).order_by(Mail.due_at).limit(1).with_for_update(skip_locked=True)
-    taken = (
-        update(Mail)
-        .where(Mail.id == due.scalar_subquery())
-        .values(attempts=Mail.attempts + 1, due_at=literal(now) + FIRST_PAUSE * func.pow(2, Mail.attempts))
-        .returning(Mail)
-    )
-    async with sessions() as session, session.begin():
-        mail: Mail | None = await session.scalar(taken)
-        return mail
+    pause = FIRST_PAUSE * func.pow(2, Mail.attempts)
+    taken = update(Mail).where(Mail.id == due.scalar_subquery()).returning(Mail)
+    async with sessions.begin() as session:
+        return await session.scalar(taken.values(attempts=Mail.attempts + 1, due_at=literal(now) + pause))
 
 
 async def _remove(sessions: async_sessionmaker[AsyncSession], mail_id: UUID) -> None:
-    async with sessions() as session, session.begin():
+    async with sessions.begin() as session:
         await session.execute(delete(Mail).where(Mail.id == mail_id))

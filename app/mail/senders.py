@@ -4,14 +4,16 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from app.config import ROOT, Settings
 
-Send = Callable[[EmailMessage], Awaitable[None]]
+Send = Callable[[EmailMessage], Awaitable[object]]
 
 SMTP_SECONDS = 30
 
@@ -25,20 +27,16 @@ def sender(settings: Settings) -> Send:
 def _by_smtp(url: str) -> Send:
     parts = urlsplit(url)
     tls = parts.scheme == "smtps"
-
-    async def send(message: EmailMessage) -> None:
-        await aiosmtplib.send(
-            message,
-            hostname=parts.hostname,
-            port=parts.port or (465 if tls else 587),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            use_tls=tls,
-            start_tls=None if not tls else False,
-            timeout=SMTP_SECONDS,
-        )
-
-    return send
+    options: dict[str, Any] = {
+        "hostname": parts.hostname,
+        "port": parts.port or (465 if tls else 587),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "use_tls": tls,
+        "start_tls": False if tls else None,  # None: where the server offers it
+        "timeout": SMTP_SECONDS,
+    }
+    return partial(aiosmtplib.send, **options)
 
 
 def _into_folder(folder: Path, *, show: bool) -> Send:
@@ -48,12 +46,7 @@ def _into_folder(folder: Path, *, show: bool) -> Send:
         (folder / f"{name}.eml").write_bytes(bytes(message))
         if show:
             text = message.get_body(("plain",))
-            print(  # noqa: T201 - this is how it is read in development
-                f"\nMail to {message['To']}: {message['Subject']}\n\n{text.get_content() if text else ''}",
-                file=sys.stderr,
-            )
+            content = text.get_content() if text else ""
+            print(f"\nMail to {message['To']}: {message['Subject']}\n\n{content}", file=sys.stderr)  # noqa: T201
 
-    async def send(message: EmailMessage) -> None:
-        await asyncio.to_thread(write, message)
-
-    return send
+    return lambda message: asyncio.to_thread(write, message)

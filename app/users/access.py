@@ -5,21 +5,19 @@ nothing does, nobody is anybody.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security.base import SecurityBase
 
-from app.errors import Forbidden, Unauthenticated
+from app.errors import Problem
 from app.users.models import Role, User
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The user who sends the request, as the database knows them at this moment."""
 
     id: UUID
@@ -43,10 +41,6 @@ COLUMNS = (User.id, User.email, User.name, User.role, User.active, User.version,
 Identify = Callable[[Request], Awaitable[Caller | None]]
 
 
-async def _nobody(_: Request) -> None:
-    return None
-
-
 class LoggedIn(SecurityBase):
     """The dependency that tells who sends a request; in OpenAPI the way to log in, which /docs offers as a form."""
 
@@ -54,16 +48,15 @@ class LoggedIn(SecurityBase):
     scheme_name = "login"
 
     async def __call__(self, request: Request) -> Caller:
-        identify: Identify = getattr(request.app.state, "identify", _nobody)
-        caller = await identify(request)
+        identify: Identify | None = getattr(request.app.state, "identify", None)
+        caller = await identify(request) if identify else None
         if caller is None:
-            raise Unauthenticated("Log in first.")
+            raise Problem(401, "Log in first.")
         request.scope["state"]["user_id"] = caller.id
         return caller
 
 
-current_user = LoggedIn()
-CurrentUser = Annotated[Caller, Depends(current_user)]
+CurrentUser = Annotated[Caller, Depends(LoggedIn())]
 
 
 def require(role: Role) -> Callable[[Caller], Caller]:
@@ -71,7 +64,7 @@ def require(role: Role) -> Callable[[Caller], Caller]:
 
     def check(caller: CurrentUser) -> Caller:
         if caller.role is not role:
-            raise Forbidden(f"Only for the role {role.value}.")
+            raise Problem(403, f"Only for the role {role.value}.")
         return caller
 
     return check

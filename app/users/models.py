@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Enum, Index, func, text
+from sqlalchemy import ColumnElement, Enum, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models import Base, CreatedAt, Key, UpdatedAt
@@ -22,14 +22,7 @@ class User(Base):
     name: Mapped[str]
     # As text with a CHECK: a new role is a new CHECK, and not a change of a type that other tables use.
     role: Mapped[Role] = mapped_column(
-        Enum(
-            Role,
-            values_callable=lambda roles: [role.value for role in roles],
-            native_enum=False,
-            create_constraint=True,
-            length=20,
-            name="role",
-        ),
+        Enum(Role, values_callable=list, native_enum=False, create_constraint=True, length=20, name="role"),
         default=Role.USER,
         server_default=Role.USER.value,
     )
@@ -44,3 +37,7 @@ class User(Base):
     # One account per address, whatever its case. The database decides, so that no race can make two.
     unique_email = Index("uq_users_email_lower", func.lower(email), unique=True)
     __table_args__ = (unique_email,)
+
+
+def has_email(email: str) -> ColumnElement[bool]:
+    return func.lower(User.email) == func.lower(email)

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import StringConstraints
 
 from app.database import Session
-from app.errors import NotFound, PreconditionFailed, problems
-from app.paging import Cursor, Limit, Page
+from app.errors import Problem, problems
+from app.paging import Limit, Page
 from app.users import service
 from app.users.access import Administrator, Caller, CurrentUser, require
 from app.users.models import Role, User
@@ -25,7 +25,7 @@ def _expected_version(if_match: Annotated[str | None, Header(max_length=200)] = 
         return None
     tag = if_match.strip().strip('"')
     if not (tag.isascii() and tag.isdigit() and len(tag) < 10):
-        raise PreconditionFailed("If-Match holds no ETag of this user.")
+        raise Problem(412, "If-Match holds no ETag of this user.")
     return int(tag)
 
 
@@ -51,7 +51,7 @@ async def change_me(
 
 @router.get("", response_model=UserPage)
 async def list_users(
-    _: Administrator, session: Session, limit: Limit = 20, cursor: Cursor | None = None, search: Search | None = None
+    _: Administrator, session: Session, limit: Limit = 20, cursor: UUID | None = None, search: Search | None = None
 ) -> Page[User]:
     return await service.list_users(session, limit, cursor, search)
 
@@ -79,4 +79,4 @@ async def administer_user(
 def _must_see(caller: Caller, user_id: UUID) -> None:
     # To all others a user whom they may not see does not exist.
     if caller.id != user_id and not caller.is_admin:
-        raise NotFound("There is no such user.")
+        raise Problem(404, "There is no such user.")

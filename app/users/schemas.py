@@ -30,10 +30,14 @@ Name = Annotated[
 ]
 
 
-class UserChange(BaseModel):
-    """Fields that are left out stay as they are. None of them may be null."""
+class Body(BaseModel):
+    """What a request may contain: nothing but the fields of the model."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class UserChange(Body):
+    """Fields that are left out stay as they are. None of them may be null."""
 
     name: Name | MISSING = MISSING
 
@@ -61,4 +65,4 @@ class UserPage(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     items: list[UserRead]
-    next_cursor: str | None
+    next_cursor: UUID | None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -12,27 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import violates
-from app.errors import Conflict, NotFound, PreconditionFailed
+from app.errors import Problem
 from app.paging import Page, fetch_page
 from app.users.access import Caller
 from app.users.models import Role, User
 from app.users.schemas import UserAdministration, UserChange
 
 log = structlog.get_logger(__name__)
-
-Result = TypeVar("Result")
-
-
-class EmailTaken(Conflict):
-    title = "Email taken"
-
-
-class OwnAccount(Conflict):
-    title = "Own account"
-
-
-class LastAdministrator(Conflict):
-    title = "Last administrator"
 
 
 async def create_user(session: AsyncSession, email: str, name: str) -> User:
@@ -44,16 +29,18 @@ async def create_user(session: AsyncSession, email: str, name: str) -> User:
 
 
 async def get_user(session: AsyncSession, user_id: UUID) -> User:
-    return _found(await session.get(User, user_id))
+    user = await session.get(User, user_id)
+    if user is None:
+        raise Problem(404, "There is no such user.")
+    return user
 
 
 async def list_users(session: AsyncSession, limit: int, after: UUID | None, search: str | None) -> Page[User]:
     """Oldest first; `search` is a part of the e-mail address or the name."""
     query = select(User)
     if search:
-        query = query.where(
-            or_(User.email.icontains(search, autoescape=True), User.name.icontains(search, autoescape=True))
-        )
+        found = (column.icontains(search, autoescape=True) for column in (User.email, User.name))
+        query = query.where(or_(*found))
     return await fetch_page(session, query, User.id, limit, after)
 
 
@@ -70,7 +57,7 @@ async def change_user(session: AsyncSession, user_id: UUID, change: UserChange, 
     if changed is None:
         user = await get_user(session, user_id)
         if version not in (None, user.version):
-            raise PreconditionFailed("The user has been changed since you read it. Read it again.")
+            raise Problem(412, "The user has been changed since you read it. Read it again.")
         return user
     return changed
 
@@ -80,7 +67,7 @@ async def keep_an_administrator(session: AsyncSession, user_id: UUID) -> None:
     # Always the same two first, in this order: of two who go at once, one waits here and then sees who is left.
     first_two = select(User.id).where(User.role == Role.ADMIN, User.active).order_by(User.id).limit(2)
     if (await session.scalars(first_two.with_for_update(key_share=True))).all() == [user_id]:
-        raise LastAdministrator("Somebody else has to become an administrator first.")
+        raise Problem(409, "Somebody else has to become an administrator first.", title="Last administrator")
 
 
 async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
@@ -91,23 +78,17 @@ async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
 async def administer_user(
     session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, version: int | None
 ) -> User:
-    """Change somebody else, as an administrator."""
-    values = change.model_dump()
-    if user_id == admin.id and ("role" in values or "active" in values):
-        raise OwnAccount("Another administrator has to change your role or deactivate you.")
-    if "role" in values or "active" in values:
+    """Change somebody else, as an administrator; so there is always one left who can undo it."""
+    values = change.model_dump(include={"role", "active"})
+    if user_id == admin.id and values:
+        detail = "Another administrator has to change your role or deactivate you."
+        raise Problem(409, detail, title="Own account")
+    if values:
         await keep_an_administrator(session, user_id)
     user = await change_user(session, user_id, change, version)
-    for field in ("role", "active"):
-        if field in values:
-            log.info("user administered", by=str(admin.id), user_id=str(user_id), **{field: values[field]})
+    for field, value in values.items():
+        log.info("user administered", by=str(admin.id), user_id=str(user_id), **{field: value})
     return user
-
-
-def _found(result: Result | None) -> Result:
-    if result is None:
-        raise NotFound("There is no such user.")
-    return result
 
 
 @contextmanager
@@ -118,5 +99,5 @@ def unique_email() -> Iterator[None]:
         yield
     except IntegrityError as error:
         if violates(error, "uq_users_email_lower"):
-            raise EmailTaken("Another user has this e-mail address.") from error
+            raise Problem(409, "Another user has this e-mail address.", title="Email taken") from error
         raise
