@@ -24,6 +24,7 @@ from app.config import load_settings
 log = structlog.get_logger(__name__)
 
 HEADER_SECONDS = 10  # within which a request must have told its headers
+BODY_SECONDS = 60  # within which its body must have followed, wanted or not
 IDLE_SECONDS = 2  # that an open connection without a request has for a last one, once we are stopping
 ARRIVAL_SECONDS = 0.2  # in which a connection that has begun to be made is made, and accepted
 DRAIN_SECONDS = 30  # after which requests that are still under way are given up
@@ -36,7 +37,7 @@ ONLY_ESTABLISHED = b"".join(
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1, which does not wait for ever for headers, and closes a connection when its client knows it."""
+    """HTTP/1.1, which does not wait for ever for a request, and closes a connection when its client knows it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -53,7 +54,12 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._deadline.cancel()
+        self._deadline = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._deadline.cancel()
+        super().on_message_complete()
 
     def shutdown(self) -> None:
         if CLOSE not in self.server_state.default_headers:  # who reads this sends the next request to somebody else
