@@ -68,8 +68,21 @@ async def test_a_change_of_what_has_changed_meanwhile_is_refused(ada: Person) ->
 
     assert [answer.status_code for answer in answers] == [200, 412]
     assert (await ada.send("GET", "/users/me")).json()["name"] == "One"
-    assert (await ada.send("PATCH", "/users/me", json={"name": "X"}, headers={"if-match": "x"})).status_code == 412
     assert (await ada.send("PATCH", "/users/me", json={"name": "Two"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status"),
+    [
+        *[(tags, 200) for tags in ("*", '"1"', '"0", "1"', ' "7","1" ')],
+        *[(tags, 412) for tags in ("x", "", "1", 'W/"1"', '"0"', '"1', f'"{10**30}"', '"\u0661"'.encode())],
+    ],
+)
+async def test_which_tags_match(ada: Person, if_match: str | bytes, status: int) -> None:
+    """Any of a list, and only what says for sure that nothing has changed."""
+    headers = {"if-match": if_match}
+
+    assert (await ada.send("PATCH", "/users/me", json={"name": "X"}, headers=headers)).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Users over HTTP: oneself, and for administrators everybody."""
 
+import re
 from typing import Annotated
 from uuid import UUID
 
@@ -19,17 +20,16 @@ router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403,
 Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"), Query()]
 
 
-def _expected_version(if_match: Annotated[str | None, Header(max_length=200)] = None) -> int | None:
-    """Return the version that the client has seen; None when it does not ask for that one."""
+def _expected_versions(if_match: Annotated[str | None, Header(max_length=200)] = None) -> list[int] | None:
+    """Return the versions that the client would change; None when it would change any."""
     if if_match is None or if_match.strip() == "*":
         return None
-    tag = if_match.strip().strip('"')
-    if not (tag.isascii() and tag.isdigit() and len(tag) < 10):
-        raise Problem(412, "If-Match holds no ETag of this user.")
-    return int(tag)
+    # What is no tag of ours matches nothing, and neither does a weak one.
+    tags = (re.fullmatch(r'\s*"([0-9]{1,9})"\s*', tag) for tag in if_match.split(","))
+    return [int(tag[1]) for tag in tags if tag]
 
 
-ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
+ExpectedVersions = Annotated[list[int] | None, Depends(_expected_versions)]
 
 
 def _tagged(response: Response, user: User | Caller) -> User | Caller:
@@ -44,9 +44,9 @@ async def get_me(caller: CurrentUser, response: Response) -> User | Caller:
 
 @router.patch("/me", response_model=UserRead, responses=problems(404, 412))
 async def change_me(
-    change: UserChange, version: ExpectedVersion, caller: CurrentUser, session: Session, response: Response
+    change: UserChange, versions: ExpectedVersions, caller: CurrentUser, session: Session, response: Response
 ) -> User | Caller:
-    return _tagged(response, await service.change_user(session, caller.id, change, version))
+    return _tagged(response, await service.change_user(session, caller.id, change, versions))
 
 
 @router.get("", response_model=UserPage)
@@ -66,14 +66,14 @@ async def get_user(user_id: UUID, caller: CurrentUser, session: Session, respons
 async def administer_user(
     user_id: UUID,
     change: UserAdministration,
-    version: ExpectedVersion,
+    versions: ExpectedVersions,
     caller: CurrentUser,
     session: Session,
     response: Response,
 ) -> User | Caller:
     _must_see(caller, user_id)
     require(Role.ADMIN)(caller)
-    return _tagged(response, await service.administer_user(session, caller, user_id, change, version))
+    return _tagged(response, await service.administer_user(session, caller, user_id, change, versions))
 
 
 def _must_see(caller: Caller, user_id: UUID) -> None:

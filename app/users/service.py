@@ -1,6 +1,6 @@
 """What can be done with users. The session comes first, and its owner commits."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -44,19 +44,21 @@ async def list_users(session: AsyncSession, limit: int, after: UUID | None, sear
     return await fetch_page(session, query, User.id, limit, after)
 
 
-async def change_user(session: AsyncSession, user_id: UUID, change: UserChange, version: int | None = None) -> User:
-    """Change the fields that are set, of this very version where one is given."""
+async def change_user(
+    session: AsyncSession, user_id: UUID, change: UserChange, versions: Collection[int] | None = None
+) -> User:
+    """Change the fields that are set, of one of these versions where any are given."""
     values = change.model_dump()
     if values.get("active") is False:
         values["sessions_since"] = clock.now()
     # Reading and writing in one statement leaves no moment in which somebody else could delete the row.
     statement = update(User).where(User.id == user_id).returning(User)
-    if version is not None:
-        statement = statement.where(User.version == version)
+    if versions is not None:
+        statement = statement.where(User.version.in_(versions))
     changed = await session.scalar(statement.values(**values, version=User.version + 1)) if values else None
     if changed is None:
         user = await get_user(session, user_id)
-        if version not in (None, user.version):
+        if versions is not None and user.version not in versions:
             raise Problem(412, "The user has been changed since you read it. Read it again.")
         return user
     return changed
@@ -76,7 +78,7 @@ async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
 
 
 async def administer_user(
-    session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, version: int | None
+    session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, versions: Collection[int] | None
 ) -> User:
     """Change somebody else, as an administrator; so there is always one left who can undo it."""
     values = change.model_dump(include={"role", "active"})
@@ -85,7 +87,7 @@ async def administer_user(
         raise Problem(409, detail, title="Own account")
     if values:
         await keep_an_administrator(session, user_id)
-    user = await change_user(session, user_id, change, version)
+    user = await change_user(session, user_id, change, versions)
     for field, value in values.items():
         log.info("user administered", by=str(admin.id), user_id=str(user_id), **{field: value})
     return user
