@@ -65,6 +65,17 @@ async def test_none_of_the_best_known_passwords_is_accepted(database: str, hashe
 @pytest.mark.parametrize(
     "password",
     [
+        *("passwordpassword", "PasswordPassword", "iloveyouiloveyou", "qwertyuiopasdfghjkl", "password123456789"),
+        *("123456789012345", "1234567890123456", "1q2w3e4r5t6y7u8i9o0p"),
+    ],
+)
+async def test_two_of_the_best_known_in_a_row_are_refused(client: AsyncClient, password: str) -> None:
+    assert await sign_up(client, password) == 422
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
         *(
             "starter-fastapi-project",
             "Starter-FastAPI-Project1",

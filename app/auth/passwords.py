@@ -33,7 +33,7 @@ def refusal(password: str, min_length: int, *own: str) -> str | None:
     if len(password.encode()) > MAX_BYTES:
         return f"at most {MAX_BYTES} bytes"
     folded = normalize("NFKC", password).casefold()
-    if folded in _well_known():
+    if any(folded[:at] in _well_known() and folded[at:] in _well_known() for at in range(len(folded))):
         return "this is among the passwords that are tried first"
     words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
     for word in sorted(words, key=len, reverse=True):
@@ -47,7 +47,7 @@ def refusal(password: str, min_length: int, *own: str) -> str | None:
 def _well_known() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 30,000 of them; takes a moment
 
-    return frozenset(FREQUENCY_LISTS["passwords"])
+    return frozenset(["", *FREQUENCY_LISTS["passwords"]])  # with nothing, so that one alone is two in a row as well
 
 
 class Passwords:
