@@ -183,6 +183,14 @@ async def test_a_limit_ends(client: AsyncClient, ada: Person, monkeypatch: pytes
     await log_in(client, ada.email)
 
 
+@pytest.mark.parametrize("typed", ["jose\u0301@bücher.example", "José@xn--bcher-kva.example"])
+async def test_an_address_is_found_however_it_is_typed(app: FastAPI, client: AsyncClient, typed: str) -> None:
+    """One letter or two that look alike, and a domain as people or as machines write it."""
+    await join(app, client, "josé@bücher.example")
+
+    await log_in(client, typed)
+
+
 @pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", "Ada@example.com"])
 async def test_the_case_of_an_address_does_not_matter(client: AsyncClient, ada: Person, email: str) -> None:
     await log_in(client, email)

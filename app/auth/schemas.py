@@ -1,5 +1,6 @@
 """What requests may contain, and what answers do."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.auth.passwords import MAX_BYTES
-from app.users.schemas import Body, Email, Name
+from app.users.schemas import Body, Email, Name, valid_email
 
 
 def _storable(password: str) -> str:
@@ -26,6 +27,12 @@ Password = Annotated[
 Token = Annotated[str, Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=["A" * 43])]
 
 
+def _as_kept(email: str) -> str:
+    with suppress(ValueError):  # what is no address is as unknown as any other
+        return valid_email(email)
+    return email
+
+
 class NewAccount(Body):
     email: Email
     name: Name
@@ -33,7 +40,7 @@ class NewAccount(Body):
 
 
 class Login(Body):
-    email: Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
+    email: Annotated[str, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_as_kept)]
     password: Password
     cookies: bool = False  # for browsers: the tokens come as cookies that scripts cannot read
 

@@ -10,7 +10,7 @@ from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, Stri
 from app.users.models import Role
 
 
-def _valid_email(value: str) -> str:
+def valid_email(value: str) -> str:
     try:
         return validate_email(value, check_deliverability=False).normalized
     except EmailNotValidError:
@@ -20,7 +20,7 @@ def _valid_email(value: str) -> str:
 Email = Annotated[
     str,
     Field(max_length=254, examples=["ada@example.com"], json_schema_extra={"format": "email"}),
-    AfterValidator(_valid_email),
+    AfterValidator(valid_email),
 ]
 # No control characters: PostgreSQL cannot store NUL, and the others only serve to forge lines in logs and mails.
 Name = Annotated[
