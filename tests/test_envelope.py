@@ -135,6 +135,7 @@ async def test_no_origin_is_allowed_unless_it_is_named(database: str, origin: st
         async with serving(database, cors_origins=origins) as (_, client):
             answers = [await client.options("/users/me", headers=asked), await client.get("/users/me", headers=asked)]
         assert all("access-control-allow-origin" not in answer.headers for answer in answers)
+        assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
 
 
 async def test_an_origin_that_is_named_may_use_the_service(database: str) -> None:
