@@ -80,7 +80,7 @@ class Passwords:
 
 def _give_way() -> None:
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # only there a thread has a priority
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def _bytes(password: str) -> bytes:
