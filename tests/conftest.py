@@ -23,6 +23,14 @@ from app.main import create_app
 ROLE = Path(__file__).parent.parent / "docs" / "role.sql"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many requests were made up from the OpenAPI document."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    if requests := sum(value for name, value in properties if name == "requests"):
+        terminalreporter.write_line(f"{requests:,} requests were made up from the OpenAPI document.")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

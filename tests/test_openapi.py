@@ -6,6 +6,7 @@ The requests come from schemathesis, which makes them from the document: right o
 
 import asyncio
 import os
+from collections.abc import Callable
 from ipaddress import ip_address
 from itertools import count
 from typing import Any
@@ -78,8 +79,10 @@ def know(case: Case, person: Person) -> None:
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
-async def test_every_answer_is_documented_and_none_is_a_fault(database: str, label: str) -> None:
-    addresses, loop = count(1), asyncio.get_running_loop()
+async def test_every_answer_is_documented_and_none_is_a_fault(
+    database: str, label: str, record_property: Callable[[str, object], None]
+) -> None:
+    addresses, cases, loop = count(1), count(), asyncio.get_running_loop()
     async with serving(database, trusted_proxies="127.0.0.1", sign_ups_per_hour=10**6) as (app, client):
 
         def somebody() -> Person:
@@ -98,6 +101,7 @@ async def test_every_answer_is_documented_and_none_is_a_fault(database: str, lab
             )
             def send(case: Case, knows: bool, logged_in: bool) -> None:
                 nonlocal person
+                next(cases)
                 if knows:
                     know(case, person)
                 # Each from another address, so that no limit is reached.
@@ -112,3 +116,4 @@ async def test_every_answer_is_documented_and_none_is_a_fault(database: str, lab
 
         async with listening(app) as address:
             await asyncio.to_thread(send_all, address)
+    record_property("requests", next(cases))
