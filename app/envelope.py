@@ -48,6 +48,9 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        method = scope["method"]
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server knows what was asked for, and leaves out the body
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
@@ -78,7 +81,7 @@ class Envelope:
             await self.app(scope, receive, send_sealed)
         finally:
             # The route and not the path: what a client put into a path may be anything.
-            line = {"method": scope["method"], "route": getattr(scope.get("route"), "path", None), "status": status}
+            line = {"method": method, "route": getattr(scope.get("route"), "path", None), "status": status}
             more = {"user_id": str(state["user_id"])} if "user_id" in state else {}
             self.log.info("request", **line, ms=round((time.perf_counter() - began) * 1000, 1), **more)
 

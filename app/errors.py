@@ -174,9 +174,7 @@ class ProblemAPI(FastAPI):
             raise error
         if problem.status == 405:  # FastAPI tells only the methods of the first route with this path
             scope = {**request.scope, "headers": []}
-            allowed = (
-                m for m in METHODS if any(r.matches({**scope, "method": m})[0] is Match.FULL for r in self.routes)
-            )
+            allowed = (method for method in METHODS if self._knows(scope, "GET" if method == "HEAD" else method))
             problem.headers["Allow"] = ", ".join(allowed)
         return problem.answer()
 

@@ -49,7 +49,7 @@ async def test_wrong_method(client: AsyncClient) -> None:
     answer = await client.put("/users/me")
 
     assert problem(answer)["type"] == "/problems/method-not-allowed"
-    assert answer.headers["allow"] == "GET, PATCH"
+    assert answer.headers["allow"] == "GET, HEAD, PATCH"
 
 
 async def test_error_of_a_service(app: FastAPI, client: AsyncClient) -> None:

@@ -145,6 +145,21 @@ async def test_interrupted(database: str) -> None:
         assert await service.process.wait() == 0
 
 
+async def test_head(database: str) -> None:
+    """The head of what GET answers, and nothing after it: the connection goes on."""
+    async with running(database) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        for path in ("/health/live", "/users/me"):
+            heads = []
+            for method in ("HEAD", "GET"):
+                writer.write(f"{method} {path} HTTP/1.1\r\nHost: service\r\nX-Request-ID: same\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                heads.append([line for line in head.splitlines() if not line.startswith(b"date:")])
+            await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            assert heads[0] == heads[1]
+        writer.close()
+
+
 async def test_no_server_header(database: str) -> None:
     async with running(database) as service:
         assert b"\r\nserver:" not in await service.ask()
