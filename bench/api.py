@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -144,30 +144,35 @@ def measure_loads(running: Running, seconds: float, *, counted: bool) -> None:
 
 def measure_load(running: Running, title: str, seconds: float, login_clients: int = 0) -> Load:
     pid, server = running.process.pid, running.served.server
-    own, databases = cpu_seconds(pid), backends(running.database)
+    own, in_database = cpu_seconds(pid), database_cpu_seconds(running.database)
     request = server.reading(server.paths[title], running.token)
     waits, logins = asyncio.run(send_all(running, request, login_clients, seconds))
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    in_database = sum(now - databases.get(backend, 0) for backend, now in backends(running.database).items())
-    return Load(waits, seconds, cpu_seconds(pid) - own, in_database, resident, logins)
+    spent = cpu_seconds(pid) - own, database_cpu_seconds(running.database) - in_database
+    return Load(waits, seconds, *spent, resident, logins)
 
 
-def backends(connection: psycopg.Connection) -> dict[int, float]:
-    """Return the CPU seconds of the processes that serve this database's other connections, on this machine.
+def database_cpu_seconds(connection: psycopg.Connection) -> float:
+    """Return the CPU time of this database's backends and, as a pool may close some, of all that have ended.
 
-    What one has used that is gone again, as those beyond a fixed pool are, nobody can tell.
+    They must run on this machine, and nobody else may use the server meanwhile.
     """
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    spent = {}
-    for (pid,) in connection.execute(query):
-        with suppress(FileNotFoundError):
-            spent[pid] = cpu_seconds(pid)
-    return spent
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+    backends = [pid for (pid,) in connection.execute(query)]
+    parent = int(process_status(backends[0])[1])
+    ended = sum(int(ticks) for ticks in process_status(parent)[13:15]) / TICKS
+    return ended + sum(map(cpu_seconds, backends))
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    try:
+        return sum(int(ticks) for ticks in process_status(pid)[11:13]) / TICKS
+    except FileNotFoundError:  # it has ended just now
+        return 0
+
+
+def process_status(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 async def send_all(running: Running, request: bytes, login_clients: int, seconds: float) -> tuple[list[float], int]:
