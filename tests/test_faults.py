@@ -150,7 +150,7 @@ async def test_head(database: str) -> None:
     async with running(database) as service:
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         for path in ("/health/live", "/users/me"):
-            heads = []
+            heads, head = [], b""
             for method in ("HEAD", "GET"):
                 writer.write(f"{method} {path} HTTP/1.1\r\nHost: service\r\nX-Request-ID: same\r\n\r\n".encode())
                 head = await reader.readuntil(b"\r\n\r\n")
