@@ -91,6 +91,20 @@ def test_a_watch_tells_what_comes_and_ends_when_asked(project: SmallProject, url
         assert watch.wait() == 0
 
 
+def test_what_was_found_is_left_in_the_journal(project: SmallProject, url: str) -> None:
+    """Once, as long as it stays the same; and that there is nothing any more."""
+    sql(url, "COMMENT ON TABLE shop.goods IS 'x'")
+    codes = [project.handrail("drift", "--record").returncode for _ in range(2)]
+    sql(url, "COMMENT ON TABLE shop.goods IS NULL")
+    codes.append(project.handrail("drift", "--record").returncode)
+    entries = json.loads(project.handrail("log", "--format", "json").stdout)
+
+    assert codes == [1, 1, 0]
+    assert [entry["direction"] for entry in entries] == ["drift", "drift", "upgrade"]
+    assert [[step["statement"] for step in entry["steps"]] for entry in entries[:2]] == [[], ["table shop.goods"]]
+    assert project.handrail("drift", "--record", "--revert").returncode == 2
+
+
 def test_what_may_differ_is_shown_as_ignored(project: SmallProject, url: str) -> None:
     """With the reason; an attribute or a whole object, with all that belongs to a table."""
     project.write(

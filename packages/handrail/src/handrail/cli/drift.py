@@ -33,19 +33,22 @@ DRIFTED = 1
 @click.option(
     "--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again and again, until Ctrl-C or SIGTERM."
 )
-def drift(*, shape: str, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None) -> None:
+@click.option("--record", is_flag=True, help="Leave what is found in the journal, for whoever watches the service.")
+def drift(
+    *, shape: str, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None, record: bool
+) -> None:
     """Show what was changed by hand in the database since its last migration.
 
-    Reads only; whoever may read the journal may look, in production too. Without a journal the database is compared
-    with what the revisions create in a throwaway database.
+    Reads only, but for --record and --apply; whoever may read the journal may look, in production too. Without a
+    journal the database is compared with what the revisions create in a throwaway database.
 
     The exit code is 0 without drift, 1 with it (with --watch: as it was last seen), 2 for a wrong command line, and
     another one when the comparison is not possible: 3 a setting is wrong, 5 a server does not answer, 6 a privilege is
     missing, 8 there is no journal and no throwaway server, 13 the version table is empty.
     """
-    refuse_nonsense(adopt=adopt, message=message, revert=revert, apply=apply, watch=watch)
+    refuse_nonsense(adopt=adopt, message=message, revert=revert, apply=apply, watch=watch, record=record)
     if watch is not None:
-        sys.exit(DRIFTED if keep_looking(shape, watch).differences else 0)
+        sys.exit(DRIFTED if keep_looking(shape, watch, record=record).differences else 0)
     place, found = look(whole=adopt or revert or shape == "sql")
     if found.differences and adopt:
         adopt_it(place, found, message or "")
@@ -54,13 +57,18 @@ def drift(*, shape: str, adopt: bool, message: str | None, revert: bool, apply: 
         revert_it(place, found, apply=apply)
         return
     show(found, shape)
+    leave(place, found, record=record)
     sys.exit(DRIFTED if found.differences else 0)
 
 
-def refuse_nonsense(*, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None) -> None:
+def refuse_nonsense(
+    *, adopt: bool, message: str | None, revert: bool, apply: bool, watch: float | None, record: bool
+) -> None:
     """Raise UsageError for options that do not go together."""
     if sum((adopt, revert, watch is not None)) > 1:
         raise click.UsageError("--adopt, --revert and --watch exclude each other.")
+    if record and (adopt or revert):
+        raise click.UsageError("--record is about what is found: without --adopt and --revert.")
     if adopt and not (message or "").strip():
         raise click.UsageError('--adopt needs a message:  handrail drift --adopt -m "index that the DBA made"')
     if message is not None and not adopt:
@@ -93,16 +101,25 @@ def show(found: Drift, shape: str) -> None:
         click.echo(text(found))
 
 
-def keep_looking(shape: str, seconds: float) -> Drift:
+def leave(place: Place, found: Drift, *, record: bool) -> None:
+    """Write to the journal what was found, if that is asked for."""
+    if record:
+        from handrail.drift import record as journal
+
+        journal.record(place, found)
+
+
+def keep_looking(shape: str, seconds: float, *, record: bool) -> Drift:
     """Print a report whenever it is another one than before; return the last one at Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     last: Drift | None = None
     try:
         while True:
             before = last
-            _, last = look(whole=shape == "sql")
+            place, last = look(whole=shape == "sql")
             if before is None or last.differences != before.differences:
                 show(last, shape)
+                leave(place, last, record=record)
             time.sleep(seconds)
     except KeyboardInterrupt:
         if last is None:  # nobody knows yet
