@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[list[Origin], *CommaSeparated] = []
     docs: bool | None = None  # /docs and /openapi.json; None means: in development
 
+    # What readiness makes of edits by hand that `handrail drift --record` has found: nothing, a line in the log, 503.
+    drift: Literal["off", "warn", "fail"] = "off"
+
     smtp_url: SmtpUrl | None = None
     mail_from: str = f"{NAME} <no-reply@localhost>"
     mail_folder: Path | None = None  # keeps mails as files where no smtp_url is set

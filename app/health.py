@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 from fastapi import APIRouter, Request
-from sqlalchemy import String, column, select, table
+from sqlalchemy import String, column, select, table, text
 
 from app.config import ROOT
 from app.database import Lookup, Lookups
@@ -19,13 +19,21 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/health", tags=["health"])
 
 DEADLINE = 2  # seconds
-VERSION_TABLE = f'"{SCHEMA}".alembic_version'
+VERSION_TABLE, JOURNAL = (f'"{SCHEMA}".{name}' for name in ("alembic_version", "handrail_journal"))
+EDITED = "The database was changed by hand: `handrail drift` shows it, and both ways out."
 VERSIONS = Lookup(select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA)))
+# The newest entry of these kinds lists what was changed by hand since the last migration.
+EDITS = Lookup(
+    text(
+        f"SELECT steps FROM {JOURNAL} WHERE direction IN ('drift', 'revert', 'baseline') "  # noqa: S608
+        "ORDER BY id DESC LIMIT 1"
+    )
+)
 # What SQLSTATEs that begin so mean for an operator. Where the server is and who logs in is in the log only.
 REFUSALS = {
     "28": "refuses the login of this service",
     "3D": "does not exist",
-    "42501": f"does not let this service read {VERSION_TABLE}",
+    "42501": "does not let this service read {asked}",
     "53": "has no connection left",
     "57": "is starting or shutting down",
 }
@@ -49,21 +57,33 @@ async def ready(request: Request) -> dict[str, str]:
     if current != heads:
         detail = f"The database is at {at}, needed is {needed}: run `alembic upgrade head`."
         raise Problem(503, detail, title="Database behind")
+    if (drift := request.app.state.settings.drift) != "off" and await _is_edited(request.app.state.health):
+        if drift == "fail":
+            raise Problem(503, EDITED, title="Database edited")
+        log.warning("ready, but: %s", EDITED)
     return {"status": "ready"}
 
 
 async def _current_revisions(lookups: Lookups) -> frozenset[str]:
+    return frozenset(await _fetch(lookups, VERSIONS, VERSION_TABLE))
+
+
+async def _is_edited(lookups: Lookups) -> bool:
+    return any(steps != "[]" for steps in await _fetch(lookups, EDITS, JOURNAL))
+
+
+async def _fetch(lookups: Lookups, lookup: Lookup, asked: str) -> list[str]:
     try:
         async with asyncio.timeout(DEADLINE):
-            return frozenset(revision for (revision,) in await lookups.fetch(VERSIONS))
+            return [value for (value,) in await lookups.fetch(lookup)]
     except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
         code = sqlstate(error)
         if code == "42P01":
-            detail = f"There is no table {VERSION_TABLE}: run `alembic upgrade head`."
+            detail = f"There is no table {asked}: run `alembic upgrade head`."
             raise Problem(503, detail, title="Database not migrated") from error
         log.warning("not ready: %s: %s", type(error).__name__, error)
         refusal = REFUSALS.get(code) or REFUSALS.get(code[:2], "cannot be reached")
-        raise Problem(503, f"The database {refusal}.", title="Database unavailable") from error
+        raise Problem(503, f"The database {refusal.format(asked=asked)}.", title="Database unavailable") from error
 
 
 @cache

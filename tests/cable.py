@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from httpx2 import ASGITransport, AsyncClient
@@ -51,9 +52,9 @@ class Cable:
 
 
 @asynccontextmanager
-async def serve(url: str) -> AsyncIterator[AsyncClient]:
+async def serve(url: str, **settings: Any) -> AsyncIterator[AsyncClient]:
     """Run the application in this process."""
-    app = create_app(Settings(database_url=SecretStr(url)))
+    app = create_app(Settings(database_url=SecretStr(url), **settings))
     transport = ASGITransport(app)
     async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://service") as client:
         yield client

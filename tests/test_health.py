@@ -20,9 +20,9 @@ from app.models import SCHEMA
 VERSIONS = f'"{SCHEMA}".alembic_version'
 
 
-async def readiness(url: str) -> tuple[int, str, str]:
+async def readiness(url: str, **settings: str) -> tuple[int, str, str]:
     """Return status, title and detail of the answer of a service on this database."""
-    async with serve(url) as client:
+    async with serve(url, **settings) as client:
         answer = await client.get("/health/ready")
     problem = answer.json()
     return answer.status_code, problem.get("title", ""), problem.get("detail", "")
@@ -113,6 +113,30 @@ async def test_ahead(empty_database: str) -> None:
     detail = "The database is at newer, which this code does not know; it needs new."
 
     assert await readiness(empty_database) == (503, "Database ahead", detail)
+
+
+async def test_edited_by_hand(database: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What `handrail drift --record` has found counts as much as the setting says, and only as long as it is there."""
+    entry = (
+        f'INSERT INTO "{SCHEMA}".handrail_journal (revision, direction, steps, started_at, host) '
+        "VALUES ('x', 'drift', :steps, now(), 'here')"
+    )
+    engine = create_engine(database, pool_size=1)
+
+    async def found(steps: str) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(entry), {"steps": steps})
+
+    assert await readiness(database, drift="fail") == (200, "", "")
+    await found('[["table users", false]]')
+    assert await readiness(database) == (200, "", "")
+    assert "changed by hand" not in caplog.text
+    assert await readiness(database, drift="warn") == (200, "", "")
+    assert "ready, but: The database was changed by hand" in caplog.text
+    assert await readiness(database, drift="fail") == (503, "Database edited", health.EDITED)
+    await found("[]")
+    assert await readiness(database, drift="fail") == (200, "", "")
+    await engine.dispose()
 
 
 async def test_no_such_database(empty_database: str) -> None:
