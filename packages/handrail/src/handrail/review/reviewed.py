@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from handrail.actions import Action
 from handrail.findings import Finding
-from handrail.predict.placed import Placed
+
+if TYPE_CHECKING:
+    from handrail.predict.placed import Placed
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Reviewed:
         statements: How many statements were looked at.
         actions: What they do, one by one.
         reversible: Whether there is a downgrade that does something; None for a SQL file.
-        placed: The statements of a revision, with all that they do.
+        placed: The statements of a revision, with all that they do; empty where an earlier review is told again.
     """
 
     file: str
