@@ -1,13 +1,14 @@
 """What `handrail review` costs: of one revision, and of a history of 500, next to `alembic current`."""
 
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
+from handrail.cache import FOLDER
 from handrail.config import load_project
 from handrail.scratch import scratch_server
 
@@ -18,8 +19,10 @@ from bench.projects import ROOT, AlembicProject, stock_project, write
 REVISIONS = 500
 ROUNDS, QUICK_ROUNDS = 5, 3
 MODELS = 10
-SECONDS = 5.0  # of CPU, of all revisions at most
-ONE = 1.0  # times the CPU of `alembic current`, of one revision at most
+SECONDS = 5.0  # of CPU, for all revisions at most
+# Times the CPU of `alembic current` at most.
+SQL, ONE, AGAIN = 0.3, 0.7, 0.3
+ALL = "all {}"
 
 HEAD = '''"""{title}."""
 
@@ -74,36 +77,66 @@ class Reviewing:
     """One command, round by round.
 
     Attributes:
-        goal: CPU seconds at most; None where it is what others are compared with.
+        goal: Times the CPU of `alembic current` at most; None where there is none.
+        costs: Its own.
+        current: Those of `alembic current` in the same rounds.
     """
 
     name: str
-    goal: float | None = None
-    costs: list[Cost] = field(default_factory=list)
+    goal: float | None
+    costs: list[Cost]
+    current: list[Cost]
 
     @property
-    def cpu(self) -> float:
-        return median(cost.cpu for cost in self.costs)
+    def times(self) -> list[float]:
+        """Its CPU divided by that of `alembic current`, in each round."""
+        return [ours.cpu / current.cpu for ours, current in zip(self.costs, self.current, strict=True)]
 
 
 def measure_review(rounds: int, revisions: int = REVISIONS) -> list[Reviewing]:
-    """Measure `alembic current`, the review of one revision and of all. Takes half a minute.
+    """Measure `alembic current`, and the review of a SQL file, of one revision and of all. Takes half a minute.
 
     Raises:
         BenchError: A command failed, or found something else than what is there to find.
         HandrailError: No database can be had.
     """
     with history(revisions) as (stock, folder):
-        commands = {
-            "alembic current": stock.alembic(["current"]),
-            "handrail review, one file": reviewing(folder, min(folder.glob("alembic/versions/*.py")).name),
-            "handrail review head": reviewing(folder, "head"),
-            f"handrail review : ({revisions} revisions)": reviewing(folder, ":"),
-        }
-        costs = measured(commands, rounds)
-    current = Reviewing("alembic current", None, costs["alembic current"])
-    goals = dict(zip(commands, (None, ONE * current.cpu, None, SECONDS), strict=True))
-    return [Reviewing(name, goals[name], costs[name]) for name in commands]
+        first, last = min(folder.glob("alembic/versions/*.py")), max(folder.glob("alembic/versions/*.py"))
+        head = f"head of {revisions}"
+        steps = [
+            Step("alembic current", stock.alembic(["current"])),
+            Step("a SQL file", reviewing(folder, "changes.sql"), goal=SQL),
+            Step("one revision", reviewing(folder, str(first.relative_to(folder))), ONE, lambda: forget(folder)),
+            Step("one revision, again", reviewing(folder, str(first.relative_to(folder))), AGAIN),
+            Step(head, reviewing(folder, "head"), before=lambda: forget(folder)),
+            Step(f"{head}, after an edit of it", reviewing(folder, "head"), ONE, lambda: edit(last)),
+            Step(f"{head}, again", reviewing(folder, "head"), AGAIN),
+            Step(ALL.format(revisions), reviewing(folder, ":"), before=lambda: forget(folder)),
+        ]
+        costs = measured(steps, rounds)
+    current = costs["alembic current"]
+    return [Reviewing(step.name, step.goal, costs[step.name], current) for step in steps]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, its goal, and what is done before it."""
+
+    name: str
+    command: Command
+    goal: float | None = None
+    before: Callable[[], object] = lambda: None
+
+
+def forget(folder: Path) -> None:
+    """Delete what reviews have kept."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+
+
+def edit(revision: Path) -> None:
+    """Change a revision without changing what it does."""
+    with revision.open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
 
 
 @contextmanager
@@ -125,6 +158,7 @@ def write_history(folder: Path, length: int) -> None:
     """Write a project of so many revisions."""
     write(folder / "alembic.ini", "[alembic]\nscript_location = alembic\n")
     write(folder / "alembic/env.py", "")
+    write(folder / "changes.sql", "ALTER TABLE t0 ADD COLUMN note text;\nCREATE INDEX CONCURRENTLY ix ON t0 (note);\n")
     before = last = 0
     for number in range(length):
         title = list(UPGRADES)[number % len(UPGRADES)]
@@ -139,20 +173,20 @@ def write_history(folder: Path, length: int) -> None:
 
 
 def reviewing(folder: Path, what: str) -> Command:
-    name = f"alembic/versions/{what}" if what.endswith(".py") else what
     handrail = str(Path(sys.executable).with_name("handrail"))
-    return Command([handrail, "review", name, "--format", "json"], folder, {})
+    return Command([handrail, "review", what, "--format", "json"], folder, {})
 
 
-def measured(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Cost]]:
+def measured(steps: Sequence[Step], rounds: int) -> dict[str, list[Cost]]:
     """Run the commands in turn: once to warm up, then so many times."""
-    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    costs: dict[str, list[Cost]] = {step.name: [] for step in steps}
     for number in range(rounds + 1):
         print(f"review: {f'round {number} of {rounds}' if number else 'warm-up'}", file=sys.stderr)
-        for name, command in commands.items():
-            cost, printed = run(command, codes=(0, 1))  # 1: something was found
-            if "review :" in name and '"drops-column"' not in printed:
-                raise BenchError(f"`{name}` did not find the columns that are dropped:\n{printed[:2000]}")
+        for step in steps:
+            step.before()
+            cost, printed = run(step.command, codes=(0, 1))  # 1: something was found
+            if step.name.startswith(("head", "all")) and '"drops-column"' not in printed:
+                raise BenchError(f"`{step.name}` did not find the columns that are dropped:\n{printed[:2000]}")
             if number:
-                costs[name].append(cost)
+                costs[step.name].append(cost)
     return costs

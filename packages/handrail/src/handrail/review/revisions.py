@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handrail.errors import ConfigurationError
+from handrail.review.imports import imported_lightly
 from handrail.review.kept import Kept
 from handrail.review.reviewed import Reviewed
 from handrail.revisions import versions_folder
@@ -82,9 +83,10 @@ class Revisions:
         return found
 
     def _reviewer(self, sizes: Sizes, kept: Kept) -> Reviewer:
-        from handrail.review.reviewer import Reviewer
+        with imported_lightly():
+            from handrail.review.reviewer import Reviewer
 
-        config, directory = _alembic(self.root) if self.folder is None else _alembic_of(self.folder)
+            config, directory = _alembic(self.root) if self.folder is None else _alembic_of(self.folder)
         return Reviewer(config, directory, self.root, sizes, kept=kept)
 
 
