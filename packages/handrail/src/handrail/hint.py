@@ -10,11 +10,14 @@ from functools import cache
 from importlib.resources import files
 
 from handrail.errors import ConfigurationError
+from handrail.quoting import identifier
 
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 CODE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VALUE = re.compile(r"(?<![:\w\\]):(?=\w+(?![:\w]))")
 FIELD = re.compile(r"\{(\w+)\}")
+# Or a name that is put together, with a dot between schema and name: it is quoted as a whole where SQL needs that.
+PLACE = re.compile(r"\{sql:((?:[^{}]|\{\w+\})+)\}|\{(\w+)\}")
 # Names that are Python already; all others stand within strings.
 FRAGMENTS = {"columns", "referred", "schema", "schemas", "options"}
 PAGES = files("handrail") / "hints"
@@ -48,7 +51,7 @@ class Hint:
 
     def fill(self, template: str, names: Mapping[str, str]) -> str:
         """Return a text of the page with a finding's names; what has none stays as it is."""
-        return FIELD.sub(lambda found: names.get(found[1], found[0]), template)
+        return PLACE.sub(lambda found: _filled(found[1], names) if found[1] else _filled(found[0], names), template)
 
     @property
     def fields(self) -> set[str]:
@@ -58,7 +61,14 @@ class Hint:
     def instructions(self, names: Mapping[str, str]) -> str:
         """Return what to do: the advice, and below it the code."""
         in_code = {name: value if name in FRAGMENTS else quotable(value) for name, value in names.items()}
-        texts = self.fill(self.advice, names), self.fill(self.instead, in_code)
+
+        def spelled(found: re.Match[str]) -> str:
+            if not found[1]:
+                return _filled(found[0], in_code)
+            parts = (_filled(part, names) for part in found[1].split("."))
+            return quotable(".".join(identifier(part) for part in parts if part))
+
+        texts = self.fill(self.advice, names), PLACE.sub(spelled, self.instead)
         return "\n".join(text for text in texts if text)
 
 
@@ -98,6 +108,10 @@ def quotable(sql: str) -> str:
     """Return SQL as it stands between double quotes for `text()`, which takes a colon for a value to be given."""
     escaped = VALUE.sub(r"\\:", sql).replace("\\", "\\\\").replace('"', '\\"')
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in escaped)
+
+
+def _filled(template: str, names: Mapping[str, str]) -> str:
+    return FIELD.sub(lambda found: names.get(found[1], found[0]), template)
 
 
 def _paragraph(text: str) -> str:

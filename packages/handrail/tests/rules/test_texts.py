@@ -56,6 +56,36 @@ def code(sql: str) -> str:
             "postgresql_not_valid=True)",
         ),
         ("REINDEX INDEX shop.ix", "op.execute('REINDEX (CONCURRENTLY) INDEX shop.ix')"),
+        (
+            'ALTER TABLE "Order Items" ADD CONSTRAINT "All fine" CHECK (a > 0)',
+            """op.execute('ALTER TABLE public."Order Items" VALIDATE CONSTRAINT "All fine"')""",
+        ),
+        (
+            'ALTER TABLE "Order Items" ALTER COLUMN a SET NOT NULL',
+            """op.execute('ALTER TABLE public."Order Items" VALIDATE CONSTRAINT "Order Items_a_not_null"')""",
+        ),
+        (
+            'ALTER TABLE "Order Items" ADD COLUMN "No." serial',
+            """op.execute('CREATE SEQUENCE public."Order Items_No._seq"')""",
+        ),
+        (
+            'ALTER TABLE "Order Items" RENAME COLUMN a TO "B"',
+            """'CREATE TRIGGER "Order Items_B" BEFORE INSERT OR UPDATE ON public."Order Items" """
+            """FOR EACH ROW EXECUTE FUNCTION public."Order Items_B"()'""",
+        ),
+        (
+            'ALTER TABLE t RENAME TO "user"',
+            """op.execute('CREATE VIEW public.t AS SELECT * FROM public."user"')""",
+        ),
+        (
+            'ALTER TABLE t DETACH PARTITION "Old"',
+            """op.execute('ALTER TABLE public.t DETACH PARTITION public."Old" CONCURRENTLY')""",
+        ),
+        (
+            'ALTER TABLE t ADD CONSTRAINT "U" UNIQUE (a)',
+            """op.execute('ALTER TABLE public.t ADD CONSTRAINT "U" UNIQUE USING INDEX "U"')""",
+        ),
+        ('REINDEX TABLE "T"', """op.execute('REINDEX (CONCURRENTLY) TABLE "T"')"""),
     ],
 )
 def test_names_and_texts_are_quoted(sql: str, written: str) -> None:

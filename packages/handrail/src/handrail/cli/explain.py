@@ -29,8 +29,8 @@ FOUND_BY_READING = {"bind-parameter": "failing", "note": "silent"}
 LEFT_OUT = ("size", "hint", "schema", "schemas", "options")
 PLAIN = {
     "full": "<table>",
-    "sql_table": "<table>",
-    "sql_column": "<column>",
+    "sql_value": "'<value>'",
+    "schema_name": "<schema>",
     "other_full": "<other>",
     "columns": '"<column>"',
     "referred": '"<column>"',
@@ -101,7 +101,9 @@ def overview() -> Iterator[str]:
 
 def in_words(page: Hint) -> Iterator[str]:
     """Yield the lines of a page; names that only a finding has stand in angle brackets."""
-    names = {field: PLAIN.get(field, f"<{field}>") for field in page.fields} | dict.fromkeys(LEFT_OUT, "")
+    names = {field: PLAIN.get(field, f"<{field.removeprefix('sql_')}>") for field in page.fields} | dict.fromkeys(
+        LEFT_OUT, ""
+    )
     yield f"{click.style(page.rule, bold=True)}: {page.title}"
     for heading, text in (
         ("What happens", page.fill(page.what, names)),

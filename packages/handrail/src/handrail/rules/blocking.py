@@ -14,7 +14,7 @@ from handrail.predict.syntax import is_serial, names, relation, type_name
 from handrail.predict.upkeep import is_concurrent
 from handrail.predict.volatile import is_volatile
 from handrail.quoting import identifier
-from handrail.rules.rule import Hit, Step, about, in_schema, in_text, rule, spelled
+from handrail.rules.rule import Hit, Step, about, in_schema, in_sql, in_text, rule, spelled
 
 
 def _definition(step: Step) -> object:
@@ -81,7 +81,7 @@ def reindex_not_concurrent(step: Step) -> Iterator[Hit]:
         matter = [table for table, _ in step.scanned()] or ([step.table] if not step.effect.locks else [])
         node = step.part.node
         kind = pb.ReindexObjectType.Name(node.kind).removeprefix("REINDEX_OBJECT_")
-        named = ".".join(filter(None, (node.relation.schemaname, node.relation.relname))) or node.name
+        named = in_sql(Relation(node.relation.schemaname, node.relation.relname)) or identifier(node.name)
         for table in matter:
             yield Hit(str(table), _sized(step, table, target=f"{kind} {named}".strip()))
 
@@ -304,7 +304,7 @@ def _of_a_column(step: Step, column: str) -> str:
 def attach_partition_scan(step: Step) -> Iterator[Hit]:
     if step.kind == "AT_AttachPartition":
         for table, _ in step.scanned():
-            yield Hit(str(table), _sized(step, table, parent=str(step.table)))
+            yield Hit(str(table), _sized(step, table, parent=str(step.table), sql_parent=in_sql(step.table)))
 
 
 @rule(Severity.WARNING)
@@ -313,7 +313,7 @@ def detach_partition(step: Step) -> Iterator[Hit]:
         return
     if step.effect.locks:
         partition = relation(getattr(step.part.node, "def").partition_cmd.name, step.part.before)
-        yield Hit(str(step.table), _sized(step, step.table, partition=str(partition)))
+        yield Hit(str(step.table), _sized(step, step.table, partition=str(partition), sql_partition=in_sql(partition)))
 
 
 @rule(Severity.WARNING)

@@ -9,7 +9,8 @@ from postgast import pg_query_pb2 as pb
 from handrail.effects import Broken, Relation
 from handrail.findings import Severity
 from handrail.predict.syntax import Node, names, type_name
-from handrail.rules.rule import Hit, Step, about, rule
+from handrail.quoting import identifier
+from handrail.rules.rule import Hit, Step, about, in_sql, rule
 
 
 @rule(Severity.WARNING)
@@ -18,7 +19,8 @@ def renames_column(step: Step) -> Iterator[Hit]:
         if broken.broken is Broken.RENAMED and broken.column and step.kind == "rename_stmt":
             known = step.part.before.table(broken.table).column(broken.column)
             type_ = known.type if known else "<its type>"
-            names = about(broken.table, broken.column, new=step.part.node.newname, type=type_)
+            new = step.part.node.newname
+            names = about(broken.table, broken.column, new=new, sql_new=identifier(new), type=type_)
             yield Hit(f"{broken.table}.{broken.column}", names)
 
 
@@ -34,8 +36,8 @@ def renames_table(step: Step) -> Iterator[Hit]:
         schema = getattr(step.part.node, "newschema", "")
         name = getattr(step.part.node, "newname", "")
         new = Relation(schema or broken.table.schema, name or broken.table.name)
-        action = f"SET SCHEMA {schema}" if schema else f"RENAME TO {name}"
-        yield Hit(str(broken.table), about(broken.table, new=str(new), action=action))
+        action = f"SET SCHEMA {identifier(schema)}" if schema else f"RENAME TO {identifier(name)}"
+        yield Hit(str(broken.table), about(broken.table, new=str(new), sql_new=in_sql(new), action=action))
 
 
 def _is_table(node: Node) -> bool:

@@ -11,7 +11,8 @@ from handrail.findings import Severity
 from handrail.predict.syntax import Node, type_name
 from handrail.predict.types import lacks_cast, used_fresh_values
 from handrail.predict.upkeep import is_concurrent
-from handrail.rules.rule import Hit, Step, about, rule
+from handrail.quoting import literal
+from handrail.rules.rule import Hit, Step, about, in_sql, rule
 
 
 def _is_concurrent(kind: str, node: Node) -> bool:
@@ -76,7 +77,7 @@ def new_value_used(step: Step) -> Iterator[Hit]:
         return
     for value in sorted(used_fresh_values(step.part.node, step.part.before)):
         enum = step.part.before.fresh_values[value]
-        yield Hit(str(enum), about(enum, value=value))
+        yield Hit(str(enum), about(enum, value=value, sql_value=literal(value)))
 
 
 CONTROL = {pb.TRANS_STMT_BEGIN, pb.TRANS_STMT_START, pb.TRANS_STMT_COMMIT, pb.TRANS_STMT_ROLLBACK}
@@ -97,4 +98,7 @@ def type_in_use(step: Step) -> Iterator[Hit]:
     column = step.part.node.name
     for view, known in step.part.before.views_of(step.table):
         if column in known.words:
-            yield Hit(f"{step.table}.{column}", about(step.table, column, view=str(view), view_name=view.name))
+            yield Hit(
+                f"{step.table}.{column}",
+                about(step.table, column, view=str(view), sql_view=in_sql(view), view_name=view.name),
+            )

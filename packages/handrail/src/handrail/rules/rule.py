@@ -103,11 +103,24 @@ def rule(severity: Severity) -> Callable[[Judge], Judge]:
 
 def about(table: Relation, column: str = "", **names: str) -> dict[str, str]:
     """Return the names that texts are filled with; in SQL they are quoted where they have to be."""
-    in_sql = {
-        "sql_table": ".".join(identifier(name) for name in table if name),
+    spelled_out = {
+        "sql_table": in_sql(table),
+        "schema_name": table.schema,
         "sql_column": ", ".join(identifier(name) for name in column.split(", ")),
     }
-    return {"table": table.name, "schema": in_schema(table), "full": str(table), "column": column, **in_sql, **names}
+    return {
+        "table": table.name,
+        "schema": in_schema(table),
+        "full": str(table),
+        "column": column,
+        **spelled_out,
+        **names,
+    }
+
+
+def in_sql(table: Relation) -> str:
+    """Return a qualified name as SQL has it."""
+    return ".".join(identifier(name) for name in table if name)
 
 
 def in_schema(table: Relation, argument: str = "schema") -> str:

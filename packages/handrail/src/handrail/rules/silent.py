@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from handrail.findings import Severity
 from handrail.predict.parts import LONGEST
 from handrail.predict.syntax import options, texts
-from handrail.rules.rule import Hit, Step, about, rule
+from handrail.rules.rule import Hit, Step, about, in_sql, rule
 
 
 @rule(Severity.WARNING)
@@ -54,7 +54,7 @@ def definer_search_path(step: Step) -> Iterator[Hit]:
         for element in step.part.node.options
     )
     if definer and not sets_path:
-        yield Hit(str(step.table), {"name": str(step.table)})
+        yield Hit(str(step.table), {"name": str(step.table), "sql_name": in_sql(step.table)})
 
 
 @rule(Severity.WARNING)
