@@ -245,6 +245,9 @@ op.execute("ALTER SCHEMA shop RENAME TO store")
 op.execute("ALTER TYPE mood RENAME VALUE 'bad' TO 'sad'")
 ### drop a default: drops-default
 op.alter_column("users", "code", server_default=None)
+### a default for the rows that are there only: drops-default
+op.add_column("users", sa.Column("x", sa.Integer(), server_default="0", nullable=False))
+op.alter_column("users", "x", server_default=None)
 ### row security without a policy: hides-rows
 op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")
 ### json column: json-column

@@ -160,7 +160,7 @@ def drop_not_null(command: Node, target: Relation, state: State, _effect: Effect
 def column_default(command: Node, target: Relation, state: State, effect: Effect) -> None:
     given = command.HasField("def")
     column = state.table(target).column(command.name)
-    if not given and column is not None and column.not_null and column.default and not column.new:
+    if not given and column is not None and column.not_null and column.default:
         effect.breaks.append(Break(Broken.REQUIRED, target, command.name))
     state.change_column(target, command.name, default=given)
 
