@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from app.errors import Problem
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.datastructures import Headers
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -33,7 +34,9 @@ class OtherOrigins(CORSMiddleware):
 
 class Service(ProblemAPI):
     def build_middleware_stack(self) -> ASGIApp:
-        return Envelope(super().build_middleware_stack(), self.state.settings.trusted_proxies, self.state.request_log)
+        # One layer around all; FastAPI's own `max_body_size` of the application would be three.
+        limited = RequestBodyLimitMiddleware(super().build_middleware_stack(), MAX_BODY_SIZE)
+        return Envelope(limited, self.state.settings.trusted_proxies, self.state.request_log)
 
 
 @asynccontextmanager
@@ -59,7 +62,6 @@ def create_app(settings: Settings) -> FastAPI:
     app = Service(
         title=NAME,
         lifespan=lifespan,
-        max_body_size=MAX_BODY_SIZE,
         redirect_slashes=False,  # the redirect would be built from the Host header, which the client chooses
         generate_unique_id_function=lambda route: route.name,  # generated clients call their methods so
         openapi_url="/openapi.json" if settings.shows_docs else None,

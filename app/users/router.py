@@ -13,7 +13,7 @@ from app.paging import Limit, Page
 from app.users import service
 from app.users.access import Administrator, Caller, CurrentUser, require
 from app.users.models import Role, User
-from app.users.schemas import UserAdministration, UserChange, UserPage, UserRead
+from app.users.schemas import UserAdministration, UserChange, UserRead
 
 router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403, 503))
 
@@ -49,10 +49,10 @@ async def change_me(
     return _tagged(response, await service.change_user(session, caller.id, change, versions))
 
 
-@router.get("", response_model=UserPage)
+@router.get("")
 async def list_users(
     _: Administrator, session: Session, limit: Limit = 20, cursor: UUID | None = None, search: Search | None = None
-) -> Page[User]:
+) -> Page[UserRead]:
     return await service.list_users(session, limit, cursor, search)
 
 

@@ -59,10 +59,3 @@ class UserRead(BaseModel):
     active: bool
     created_at: datetime
     updated_at: datetime
-
-
-class UserPage(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    items: list[UserRead]
-    next_cursor: UUID | None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from app.errors import Problem
 from app.paging import Page, fetch_page
 from app.users.access import Caller
 from app.users.models import Role, User
-from app.users.schemas import UserAdministration, UserChange
+from app.users.schemas import UserAdministration, UserChange, UserRead
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,10 @@ async def get_user(session: AsyncSession, user_id: UUID) -> User:
     return user
 
 
-async def list_users(session: AsyncSession, limit: int, after: UUID | None, search: str | None) -> Page[User]:
+async def list_users(session: AsyncSession, limit: int, after: UUID | None, search: str | None) -> Page[UserRead]:
     """Oldest first; `search` is a part of the e-mail address or the name."""
-    query = select(User)
-    if search:
-        found = (column.icontains(search, autoescape=True) for column in (User.email, User.name))
-        query = query.where(or_(*found))
-    return await fetch_page(session, query, User.id, limit, after)
+    where = [or_(*(c.icontains(search, autoescape=True) for c in (User.email, User.name)))] if search else []
+    return await fetch_page(session, UserRead, User.id, limit, after, *where)
 
 
 async def change_user(
