@@ -1,9 +1,8 @@
 """Sessions: opened by a login, carried on by refresh tokens, recognised by access tokens, and ended.
 
-Both tokens are random and stored as SHA-256 only, and every request asks the database: a token that was ended, replaced
-or belongs to a deactivated user is refused at once, and there is no signing key to lose. A refresh token begins with
-the secret of its family, so one that was used before is told from one that never existed: it ends the session, because
-one of the two who have it has stolen it.
+Both tokens are random and stored as SHA-256 only, and every request asks the database: what was ended is refused at
+once, and there is no signing key to lose. A refresh token begins with the secret of its family, so one that was used
+before is told from one that never existed: it ends the session, because one of the two who have it has stolen it.
 """
 
 import secrets
@@ -59,8 +58,8 @@ def invalid_token() -> Problem:
     return Problem(401, "The token is unknown, used up or expired.", title="Invalid token", headers=TRY_ANOTHER)
 
 
-def new_token(size: int = 32) -> str:
-    return secrets.token_urlsafe(size)
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def digest(secret: str | bytes) -> bytes:
@@ -68,7 +67,7 @@ def digest(secret: str | bytes) -> bytes:
     return sha256(secret.encode() if isinstance(secret, str) else secret).digest()
 
 
-def visit_of(request: Request) -> Visit:
+async def visit_of(request: Request) -> Visit:
     state, network = request.app.state, network_of(request.scope["state"]["address"])
     agent = request.headers.get("user-agent", "")[:DEVICE_LENGTH]
     device = "".join(character for character in agent if character.isprintable())

@@ -13,15 +13,14 @@ LAYOUT = Template((Path(__file__).parent / "layout.html").read_text(encoding="ut
 
 
 @cache
-def _template(path: Path) -> tuple[Template, Template]:
-    subject, _, body = path.read_text(encoding="utf-8").partition("\n\n")
-    return Template(subject), Template(body)
+def _template(path: Path) -> Template:
+    return Template(path.read_text(encoding="utf-8"))
 
 
 def fill(path: Path, **values: str) -> tuple[str, str]:
-    """Return subject and text of a template: its first line, and what comes after the empty one."""
-    subject, body = _template(path)
-    return subject.substitute(values), body.substitute(values)
+    """Return subject and text of a template: its first line, which holds nothing typed, and what comes after it."""
+    subject, _, body = _template(path).substitute(values).partition("\n\n")
+    return subject, body
 
 
 def compose(mail: Mail, sender: str) -> EmailMessage:

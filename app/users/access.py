@@ -59,10 +59,10 @@ class LoggedIn(SecurityBase):
 CurrentUser = Annotated[Caller, Depends(LoggedIn())]
 
 
-def require(role: Role) -> Callable[[Caller], Caller]:
+def require(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
     """Return a dependency that lets only this role pass. Finer permissions go here."""
 
-    def check(caller: CurrentUser) -> Caller:
+    async def check(caller: CurrentUser) -> Caller:
         if caller.role is not role:
             raise Problem(403, f"Only for the role {role.value}.")
         return caller

@@ -11,8 +11,8 @@ from app.database import Session
 from app.errors import Problem, problems
 from app.paging import Limit, Page
 from app.users import service
-from app.users.access import Administrator, Caller, CurrentUser, require
-from app.users.models import Role, User
+from app.users.access import Administrator, Caller, CurrentUser
+from app.users.models import User
 from app.users.schemas import UserAdministration, UserChange, UserRead
 
 router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403, 503))
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403,
 Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"), Query()]
 
 
-def _expected_versions(if_match: Annotated[str | None, Header(max_length=200)] = None) -> list[int] | None:
+async def _expected_versions(if_match: Annotated[str | None, Header(max_length=200)] = None) -> list[int] | None:
     """Return the versions that the client would change; None when it would change any."""
     if if_match is None or if_match.strip() == "*":
         return None
@@ -30,6 +30,16 @@ def _expected_versions(if_match: Annotated[str | None, Header(max_length=200)] =
 
 
 ExpectedVersions = Annotated[list[int] | None, Depends(_expected_versions)]
+
+
+async def _visible_user(user_id: UUID, caller: CurrentUser) -> UUID:
+    # To all others a user whom they may not see does not exist.
+    if caller.id != user_id and not caller.is_admin:
+        raise Problem(404, "There is no such user.")
+    return user_id
+
+
+VisibleUser = Annotated[UUID, Depends(_visible_user)]
 
 
 def _tagged(response: Response, user: User | Caller) -> User | Caller:
@@ -57,26 +67,17 @@ async def list_users(
 
 
 @router.get("/{user_id}", response_model=UserRead, responses=problems(404))
-async def get_user(user_id: UUID, caller: CurrentUser, session: Session, response: Response) -> User | Caller:
-    _must_see(caller, user_id)
+async def get_user(user_id: VisibleUser, session: Session, response: Response) -> User | Caller:
     return _tagged(response, await service.get_user(session, user_id))
 
 
 @router.patch("/{user_id}", response_model=UserRead, responses=problems(404, 409, 412))
 async def administer_user(
-    user_id: UUID,
+    user_id: VisibleUser,
+    admin: Administrator,
     change: UserAdministration,
     versions: ExpectedVersions,
-    caller: CurrentUser,
     session: Session,
     response: Response,
 ) -> User | Caller:
-    _must_see(caller, user_id)
-    require(Role.ADMIN)(caller)
-    return _tagged(response, await service.administer_user(session, caller, user_id, change, versions))
-
-
-def _must_see(caller: Caller, user_id: UUID) -> None:
-    # To all others a user whom they may not see does not exist.
-    if caller.id != user_id and not caller.is_admin:
-        raise Problem(404, "There is no such user.")
+    return _tagged(response, await service.administer_user(session, admin, user_id, change, versions))
