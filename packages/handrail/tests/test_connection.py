@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import Connection, text
 
-from handrail.connection import asyncpg_dsn, describe, parse_url, run
+from handrail.connection import asyncpg_dsn, describe, parse_url, run, with_connection
 from handrail.errors import ConfigurationError
 from handrail.scratch import ScratchServer
 from small_project import ORDERS, SmallProject
@@ -202,6 +203,25 @@ def test_a_refusal_is_not_silence(shop: SmallProject, empty_database: str) -> No
 
 
 @pytest.mark.skipif(os.name == "nt", reason="nothing wakes a waiting thread there")
+def test_a_session_that_was_ended_is_closed_without_a_word(
+    handrail_scratch: ScratchServer, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its work was done: nobody needs a traceback of the goodbye."""
+    gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
+
+    def work(connection: Connection) -> str:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        handrail_scratch.scalar("SELECT pg_terminate_backend(:pid)", pid=pid)
+        while not handrail_scratch.scalar(gone, pid=pid):
+            pass
+        return "done"
+
+    url = handrail_scratch.url.set(drivername=f"postgresql+{driver}")
+
+    assert with_connection(url, work, application="test", autocommit=True) == "done"
+    assert not caplog.records
+
+
 def test_ctrl_c_inside_a_running_loop_ends_the_work() -> None:
     """The work is in a thread of its own then, which Ctrl-C does not reach."""
     steps = []

@@ -119,10 +119,19 @@ async def _with_async_connection(
     import asyncpg
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    class Session(asyncpg.Connection):  # type: ignore[misc]
+        async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncpg has it
+            # Of one that the server has ended meanwhile nothing is left to close, and all of its work is said already.
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await super().close(timeout=timeout)
+
     async def connect() -> Any:
         # asyncpg reads the URL itself: it understands more of what libpq does than SQLAlchemy hands on to it.
         return await asyncpg.connect(
-            asyncpg_dsn(url), timeout=CONNECT_TIMEOUT, server_settings={"application_name": application}
+            asyncpg_dsn(url),
+            timeout=CONNECT_TIMEOUT,
+            server_settings={"application_name": application},
+            connection_class=Session,
         )
 
     engine = create_async_engine(url, async_creator=connect, **options)
