@@ -59,6 +59,7 @@ class Outcome:
             yield
         except (AssertionError, subprocess.TimeoutExpired) as error:
             self.faults.append(f"{what}: {type(error).__name__} {str(error)[:2000]}")
+            print(self.faults[-1], file=sys.stderr, flush=True)
         with self._lock:
             self.counts["rounds"] += 1
             if self.counts["rounds"] % 10 == 0:

@@ -60,17 +60,20 @@ class Workbench:
 
     def repeat(self, work: Callable[[int], None], wanted: Callable[[], bool]) -> None:
         """Do something again and again in every thread, with the number of the round, as long as it is wanted."""
-        numbers = iter(range(1_000_000))
+        numbers, ended = iter(range(1_000_000)), threading.Event()
 
         def worker() -> None:
-            while wanted():
+            while wanted() and not ended.is_set():
                 with self._lock:
                     number = next(numbers)
                 work(number)
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            for done in [pool.submit(worker) for _ in range(self.jobs)]:
-                done.result()
+            try:
+                for done in [pool.submit(worker) for _ in range(self.jobs)]:
+                    done.result()
+            finally:
+                ended.set()  # also for Ctrl-C, which only this thread gets
 
     def times(self, work: Callable[[int], None], number: int) -> None:
         """Do something so many times, in all threads together."""
