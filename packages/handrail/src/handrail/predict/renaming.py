@@ -87,7 +87,7 @@ def _other(node: Node, state: State, effect: Effect) -> Relation | None:
         if known not in state.created_types:
             effect.breaks.append(Break(Broken.RENAMED, known))
         for kind in (state.enums, state.domains):
-            _rename_type(kind, parts[-1], node.newname, state)
+            _rename_type(kind, known, node.newname, state)
         return known
     if node.rename_type in (pb.OBJECT_FUNCTION, pb.OBJECT_PROCEDURE, pb.OBJECT_ROUTINE):
         parts = names(node.object.object_with_args.objname)
@@ -104,10 +104,10 @@ def _other(node: Node, state: State, effect: Effect) -> Relation | None:
     return None
 
 
-def _rename_type(kind: dict[Relation, Any], old: str, new: str, state: State) -> None:
-    for known in [known for known in kind if known.name == old]:
-        kind[Relation(known.schema, new)] = kind.pop(known)
-        _retype(known, new, state)
+def _rename_type(kind: dict[Relation, Any], old: Relation, new: str, state: State) -> None:
+    if old in kind:
+        kind[Relation(old.schema, new)] = kind.pop(old)
+        _retype(old, new, state)
 
 
 def _retype(old: Relation, new: str, state: State) -> None:
