@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ class Kept:
     def keep_reviews(self, key: str | None, reviews: Sequence[Reviewed]) -> None:
         """Keep what was found, without the statements' syntax."""
         if key:
-            self.cache.write(key, json.dumps([asdict(replace(review, placed=())) for review in reviews]))
+            self.cache.write(key, json.dumps([review.values() for review in reviews]))
 
     def state(self, key: str | None) -> tuple[State, Broken] | None:
         """Return what the database looks like after revisions, and what they could not import."""

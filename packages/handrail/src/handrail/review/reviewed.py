@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from handrail.actions import Action
 from handrail.findings import Finding
@@ -41,3 +41,9 @@ class Reviewed:
     def judged(self) -> bool:
         """Whether all of it could be seen."""
         return not any(finding.rule == "unseen" for finding in self.findings)
+
+    def values(self) -> dict[str, Any]:
+        """Return what JSON can hold of it: all but the statements' syntax."""
+        values = asdict(replace(self, placed=()))
+        del values["placed"]
+        return values
