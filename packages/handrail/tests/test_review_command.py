@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import handrail.applied
+import handrail.statements.revision
 from faults.shop import revision
 from handrail.cli import handrail as command
 from handrail.errors import DatabaseAheadError, HeadsError
@@ -200,6 +201,19 @@ def test_what_has_not_changed_is_not_read_again(project: SmallProject) -> None:
     state.write_text("damaged", encoding="utf-8")
     revision(project, "r2", "r1", 'op.execute("ALTER TABLE shop.orders DROP COLUMN id")')
     assert "shop.orders.id" in reviewed(project, "r2")
+
+
+def test_what_was_stopped_is_tried_again(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another day a loop may come to its end, and what builds on it is known."""
+    monkeypatch.setattr(handrail.statements.revision, "SECONDS", 0.1)
+    monkeypatch.chdir(project.root)
+    revision(project, "r1", None, f"while True: pass\n{TABLE}")
+
+    for wanted in ("r1", "r2"):
+        done = CliRunner().invoke(command, ["review", wanted], env=project.environment)
+
+        assert done.exit_code in (FOUND, NOT_JUDGED)
+        assert not [*project.root.glob(".handrail_cache/*-*")]
 
 
 def sizes(rows: int, size: int) -> str:

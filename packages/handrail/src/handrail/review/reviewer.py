@@ -41,6 +41,9 @@ class Reviewer:
         sizes: Of the tables.
         state: What is known of the database before the first revision.
         kept: What is kept of reviews without a database.
+
+    Attributes:
+        ended: Whether all revisions came to their end; one that was stopped might not be another time.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Reviewer:
         self.sizes = sizes or Sizes()
         self.state = state or State()
         self.kept = kept
+        self.ended = True
 
     def reviews(self, scripts: Sequence[Script], chosen: Sequence[Script], *, together: bool = False) -> list[Reviewed]:
         """Judge some revisions.
@@ -92,7 +96,7 @@ class Reviewer:
             return
         for script in scripts:
             self.pass_over(script)
-        if self.kept and key == self.kept.key("state", scripts):
+        if self.kept and self.ended and key == self.kept.key("state", scripts):
             broken = {str(folder): sorted(packages) for folder, packages in BROKEN.items()}
             self.kept.keep_state(key, self.state, broken)
 
@@ -122,7 +126,9 @@ class Reviewer:
         def known() -> Answers:
             return Answers(self.state.copy(), _apply)
 
-        return render(script.path, self.config, self.directory, known, thoroughly=thoroughly)
+        rendered = render(script.path, self.config, self.directory, known, thoroughly=thoroughly)
+        self.ended = self.ended and not any(trouble.endless for trouble in rendered.troubles)
+        return rendered
 
     def _named(self, path: Path) -> str:
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

@@ -76,9 +76,10 @@ class Revisions:
         key = kept.key("review", leading, *asked)
         found = kept.reviews(key)
         if found is None:
-            found = self._reviewer(sizes, kept).reviews(leading, chosen, together=together)
+            reviewer = self._reviewer(sizes, kept)
+            found = reviewer.reviews(leading, chosen, together=together)
             # What was edited meanwhile is not what was reviewed.
-            if key == kept.key("review", leading, *asked):
+            if reviewer.ended and key == kept.key("review", leading, *asked):
                 kept.keep_reviews(key, found)
         return found
 

@@ -50,6 +50,11 @@ class Trouble:
     line: int
     what: str
 
+    @property
+    def endless(self) -> bool:
+        """Whether it was stopped, which on another day it might not have been."""
+        return self.what.startswith(EndlessError.__name__)
+
 
 @dataclass(frozen=True)
 class Rendered:
