@@ -42,7 +42,9 @@ ROWS = 3000
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
 
-def revision(project: SmallProject, name: str, down: str | None, upgrade: str, downgrade: str = "pass") -> None:
+def revision(
+    project: SmallProject, name: str, down: str | tuple[str, ...] | None, upgrade: str, downgrade: str = "pass"
+) -> None:
     """Write a revision file by hand."""
     indented = ["\n".join(f"    {line}" for line in body.split("\n")) + "\n" for body in (upgrade, downgrade)]
     text = REVISION.format(revision=name, down=repr(down), upgrade=indented[0], downgrade=indented[1])

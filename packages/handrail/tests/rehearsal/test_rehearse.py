@@ -34,7 +34,7 @@ def shop(new_project: Callable[..., SmallProject], url: str) -> Shop:
     return Shop(project, url)
 
 
-def add(shop: Shop, up: str, down: str = "pass", name: str = "r2", parent: str = "r1") -> None:
+def add(shop: Shop, up: str, down: str = "pass", name: str = "r2", parent: str | tuple[str, ...] | None = "r1") -> None:
     """Write one more revision; both sides are lines of Python."""
     revision(shop.project, name, parent, up, down)
 
@@ -72,6 +72,20 @@ def test_what_is_clean(shop: Shop) -> None:
     assert statement["scans"] == ["shop.orders"]
     assert shop.sql("SELECT count(*) FROM shop.orders") == "0"
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r1"
+
+
+def test_on_a_branch_of_its_own(shop: Shop) -> None:
+    """It follows no revision, but needs one of another branch, which stays as it is; and so does a merge of both."""
+    add(shop, sql("CREATE VIEW shop.v AS SELECT 1"), sql("DROP VIEW shop.v"), name="v1", parent=None)
+    view = shop.project.root / "alembic/versions/v1.py"
+    view.write_text(view.read_text("utf-8").replace("depends_on = None", 'depends_on = "r1"'), encoding="utf-8")
+    add(shop, sql("CREATE VIEW shop.w AS SELECT 1"), sql("DROP VIEW shop.w"))
+    add(shop, "pass", name="m1", parent=("r2", "v1"))
+
+    found = rehearse(shop, "--rows", "10", code=0)
+
+    assert sorted(rehearsed["revision"] for rehearsed in found) == ["m1", "r2", "v1"]
+    assert all(rehearsed["clean"] for rehearsed in found)
 
 
 def test_how_long_it_takes_where_the_data_is(shop: Shop) -> None:

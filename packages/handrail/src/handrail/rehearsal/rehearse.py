@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog import Kind, Name
@@ -121,10 +121,7 @@ def rehearse(stage: Stage, scripts: Sequence[Script]) -> list[Rehearsal]:
 
 
 def _parents(script: Script) -> tuple[str, ...]:
-    down = script.down_revision
-    parents = (down,) if isinstance(down, str) else tuple(down or ())
-    needed = script.dependencies
-    return parents + ((needed,) if isinstance(needed, str) else tuple(needed or ()))
+    return (*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ()))
 
 
 @contextmanager
@@ -209,8 +206,9 @@ class _Rehearser:
         if self._run(rehearsal, Way.UP, script.revision):
             return
         first = self._state()
-        parents = _parents(script)
-        if self._run(rehearsal, Way.DOWN, "-1" if len(parents) > 1 else parents[0] if parents else "base"):
+        # Where it follows none, only it goes: what it needs may be on another branch.
+        below, *_ = (*to_tuple(script.down_revision, ()), f"{script.revision}@-1")
+        if self._run(rehearsal, Way.DOWN, below):
             return
         after = self._state()
         rehearsal.not_restored = [*schema_differences(before, after), *missing_values(before, after)]
