@@ -76,13 +76,14 @@ def test_a_version_table_with_overlapping_rows(shop: Shop) -> None:
 
 
 def test_tables_without_a_version(shop: Shop) -> None:
-    """A database that was made in another way."""
+    """A database that was made in another way; also where branches stay apart."""
     shop.sql("CREATE SCHEMA shop")
     shop.sql("CREATE TABLE shop.goods (id int PRIMARY KEY)")
 
-    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+    assert "handrail baseline r6" in refusal(shop, errors.VersionTableError, "upgrade", "head")
 
-    assert "alembic stamp r6" in message
+    revision(shop.project, "r7", "r5", "pass")
+    assert "alembic stamp r6 r7" in refusal(shop, errors.VersionTableError, "upgrade", "heads")
 
 
 def test_an_edited_revision(shop: Shop) -> None:

@@ -283,13 +283,14 @@ class Upgrade:
     def _refuse_what_is_there(self, error: DBAPIError) -> None:
         message = ServerMessage.of(error)
         if message.sqlstate in ALREADY_THERE and self.first and self.running:
-            head = self.directory.get_current_head() or "<revision>"
+            heads = sorted(self.directory.get_heads())
+            record = f"handrail baseline {heads[0]}" if len(heads) == 1 else f"alembic stamp {' '.join(heads)}"
             raise VersionTableError(
                 f"nothing was changed: the version table {self.version_table} is empty, so revision "
                 f"{self.running.revision} ({self.running.path.name}) was to be the first, but the database is not "
-                f"empty: {message.text}. If it holds what the revisions create, tell Alembic up to which one: alembic "
-                f"stamp {head}  (compare first: pg_dump --schema-only against alembic/schema.sql). If it holds "
-                "something else, use another database."
+                f"empty: {message.text}. If it has another version table, name that in pyproject.toml "
+                "(version_table, version_table_schema in [tool.handrail]). If it holds what the revisions create, up "
+                f"to one of them: {record}  If it holds something else, use another database."
             ) from error
 
     def observe(self, held: Turn, progress: Progress) -> None:
