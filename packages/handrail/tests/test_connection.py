@@ -150,6 +150,7 @@ def test_no_right_to_alter_a_table(shop: SmallProject, driver: str, empty_databa
         (f"postgresql://shop:{SECRET}@host", "the database URL names no database"),
         (f"mysql://shop:{SECRET}@host/shop", "begins with mysql://, and only postgresql:// is understood"),
         (f"postgresql+pg8000://shop:{SECRET}@host/shop", "begins with postgresql+pg8000://"),
+        (f"postgresql+psycopg2://shop:{SECRET}@host/shop", "pip install 'psycopg[binary]'"),
     ],
 )
 def test_an_unusable_url_is_refused_without_being_shown(shop: SmallProject, url: str, complaint: str) -> None:

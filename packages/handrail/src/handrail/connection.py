@@ -36,6 +36,10 @@ CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how
 CONNECT_TIMEOUT = 10  # seconds
 
 DRIVERS = ("asyncpg", "psycopg")
+OTHER_DRIVER = (
+    " Migrations need one of these two drivers, whatever the service itself uses: pip install 'psycopg[binary]', and "
+    "write postgresql:// here or, for migrations only, in MIGRATION_DATABASE_URL."
+)
 
 
 def parse_url(url: str) -> URL:
@@ -60,6 +64,7 @@ def parse_url(url: str) -> URL:
         raise ConfigurationError(
             f"the database URL begins with {parsed.drivername}://, and only postgresql:// is understood, "
             "alone or as postgresql+asyncpg:// or postgresql+psycopg://."
+            + (OTHER_DRIVER if backend in ("postgres", "postgresql") else "")
         )
     if not parsed.database:
         raise ConfigurationError(

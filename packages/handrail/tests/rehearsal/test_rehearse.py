@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from faults.shop import Shop, revision
+from handrail.rehearsal.clone import first_error
 from handrail.scratch import PREFIX, ScratchServer
 from small_project import SmallProject
 
@@ -300,3 +301,16 @@ def test_ctrl_c(shop: Shop, handrail_scratch: ScratchServer) -> None:
 
     assert command.returncode != 0
     assert left_behind(handrail_scratch, command.pid) == 0
+
+
+def test_of_many_errors_of_a_copy_the_first_is_told() -> None:
+    """The others are most often its consequences, each with a whole statement."""
+    said = "".join(
+        f'pg_restore: error: could not execute query: ERROR:  no type "t{number}"\nCommand was: CREATE …\n'
+        for number in range(20)
+    )
+
+    assert first_error(said) == (
+        'pg_restore: error: could not execute query: ERROR: no type "t0" Command was: CREATE … (and 19 more)'
+    )
+    assert first_error("killed\n") == "killed"

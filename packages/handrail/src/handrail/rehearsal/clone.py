@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 DUMP = ("--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions")
 RESTORE = ("--no-owner",)
+SHOWN = 300  # characters of an error, which may hold a whole statement
 # A newer pg_restore sets what an older server does not have, which is of no consequence.
 HARMLESS = "unrecognized configuration parameter"
 
@@ -60,8 +62,16 @@ def _through_a_pipe(original: URL, copy: URL) -> None:
         if process.returncode > 0 and (name == "pg_dump" or _is_serious(said[name])):
             raise ServerError(
                 f"the database at {describe(original)} could not be copied to {describe(copy)}: {name} says: "
-                f"{' '.join(said[name].split())}. Without --from rows are made up instead."
+                f"{first_error(said[name])}. Without --from rows are made up instead."
             )
+
+
+def first_error(said: str) -> str:
+    """Return what went wrong first, of all that a program says; what follows is most often a consequence."""
+    errors = re.split(r"^(?=\S+: error:)", said, flags=re.MULTILINE)[1:]
+    first = " ".join((errors[0] if errors else said).split())
+    shown = first if len(first) <= SHOWN else first[:SHOWN] + " …"
+    return f"{shown} (and {len(errors) - 1} more)" if len(errors) > 1 else shown
 
 
 def _is_serious(said: str) -> bool:
