@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from handrail.actions import actions
 from handrail.catalog import Kind, Name
 from handrail.catalog.difference import Difference
 from handrail.findings import Finding, Severity
 from handrail.predict import State
-from handrail.predict.placed import place
+from handrail.predict.placed import place, relations
 from handrail.review import Reviewed
+from handrail.sizes import Sizes
 from handrail.statements import read_sql
 from handrail.upgrade.touched import Pending, touches
 
@@ -32,7 +34,9 @@ def edited(name: Name) -> Difference:
 def pending(sql: str, *rules: str, source: str = SOURCE) -> Pending:
     """Return a revision that was seen to run some statements, with some findings."""
     findings = [Finding(rule, Severity.WARNING, "statement", "r1.py", 1, "") for rule in rules]
-    reviewed = Reviewed("r1.py", findings=findings, placed=place(read_sql(sql), State()))
+    placed = place(read_sql(sql), State())
+    done = list(actions(placed, Sizes()))
+    reviewed = Reviewed("r1.py", findings=findings, actions=done, uses=sorted(map(str, relations(placed))))
     return Pending(source.format(text="from the helper"), reviewed)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import postgast
 
+from handrail.effects import Relation
 from handrail.predict.parts import Part, predict
 from handrail.predict.state import State
 from handrail.predict.types import assume
@@ -43,3 +44,17 @@ def place(statements: Iterable[Statement], state: State) -> list[Placed]:
         except postgast.PgQueryError as error:
             placed.append(Placed(statement, error=error.message))
     return placed
+
+
+def relations(placed: Iterable[Placed]) -> set[Relation]:
+    """Return all that statements lock, read, write, create, lose and rename."""
+    return {relation for at in placed for part in at.parts for relation in _used(part)}
+
+
+def _used(part: Part) -> Iterator[Relation]:
+    effect = part.effect
+    yield from (*effect.locks, *effect.scans, *effect.rewrites, *effect.created)
+    for found in (effect.losses, effect.demands, effect.breaks):
+        yield from (one.table for one in found)
+    if part.table is not None:
+        yield part.table

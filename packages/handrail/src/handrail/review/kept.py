@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,9 @@ class Kept:
         return None if text is None else [_reviewed(values) for values in json.loads(text)]
 
     def keep_reviews(self, key: str | None, reviews: Sequence[Reviewed]) -> None:
-        """Keep what was found, without the statements' syntax."""
+        """Keep what was found."""
         if key:
-            self.cache.write(key, json.dumps([review.values() for review in reviews]))
+            self.cache.write(key, json.dumps([asdict(review) for review in reviews]))
 
     def state(self, key: str | None) -> tuple[State, Broken] | None:
         """Return what the database looks like after revisions, and what they could not import."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
 from handrail.actions import Action
 from handrail.findings import Finding
-
-if TYPE_CHECKING:
-    from handrail.predict.placed import Placed
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class Reviewed:
         statements: How many statements were looked at.
         actions: What they do, one by one.
         reversible: Whether there is a downgrade that does something; None for a SQL file.
-        placed: The statements of a revision, with all that they do; empty where an earlier review is told again.
+        uses: The tables, views, indexes and sequences that its statements have to do with; not told of a SQL file.
     """
 
     file: str
@@ -35,15 +30,9 @@ class Reviewed:
     statements: int = 0
     actions: list[Action] = field(default_factory=list)
     reversible: bool | None = None
-    placed: Sequence[Placed] = field(default=(), repr=False)
+    uses: list[str] = field(default_factory=list)
 
     @property
     def judged(self) -> bool:
         """Whether all of it could be seen."""
         return not any(finding.rule == "unseen" for finding in self.findings)
-
-    def values(self) -> dict[str, Any]:
-        """Return what JSON can hold of it: all but the statements' syntax."""
-        values = asdict(replace(self, placed=()))
-        del values["placed"]
-        return values

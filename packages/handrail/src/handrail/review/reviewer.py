@@ -16,7 +16,7 @@ from handrail.hint import hint
 from handrail.judge import judge, unseen
 from handrail.notes import AllowNote, bare, lines, problems
 from handrail.predict import Answers, State, predict
-from handrail.predict.placed import place
+from handrail.predict.placed import place, relations
 from handrail.review.reviewed import Reviewed
 from handrail.sizes import Sizes
 from handrail.statements.revision import BROKEN, Rendered, Trouble, render
@@ -118,9 +118,8 @@ class Reviewer:
         findings.sort(key=lambda finding: finding.line)
         done = list(actions(placed, self.sizes))
         reversible = is_reversible(script.path)
-        return Reviewed(
-            file, script.revision, script.title, findings, len(rendered.statements), done, reversible, placed
-        )
+        uses = sorted(map(str, relations(placed)))
+        return Reviewed(file, script.revision, script.title, findings, len(rendered.statements), done, reversible, uses)
 
     def _render(self, script: Script, *, thoroughly: bool = True) -> Rendered:
         def known() -> Answers:

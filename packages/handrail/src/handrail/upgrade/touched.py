@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from handrail.catalog.difference import Difference
 from handrail.catalog.objects import Kind
 from handrail.catalog.words import in_words
-from handrail.effects import Relation
 from handrail.errors import DriftError
 from handrail.predict.state import DEFAULT_SCHEMA
 from handrail.statements.revision import asks
@@ -22,8 +21,6 @@ from handrail.upgrade.drift import ADOPTS, Drift
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handrail.predict import Part
-    from handrail.predict.placed import Placed
     from handrail.review import Reviewed
 
 # They are named by everything, or by nothing.
@@ -56,25 +53,26 @@ class Pending:
         """The objects whose edits it makes its own, as they are reported."""
         return ADOPTED.findall(self.source)
 
-    @cached_property
-    def relations(self) -> set[Relation]:
-        """All that its statements lock, read, write, create, lose and rename, wherever in the code their names are."""
-        return {relation for at in self._placed for part in at.parts for relation in used(part)}
-
-    @cached_property
-    def statements(self) -> list[str]:
-        """What it runs."""
-        return [at.statement.sql for at in self._placed]
+    @property
+    def known(self) -> bool:
+        """Whether all that it runs is known, and does not depend on what is in the database."""
+        return bool(
+            self.reviewed and not asks(self.source) and all(f.rule not in UNSURE for f in self.reviewed.findings)
+        )
 
     @property
-    def _placed(self) -> Sequence[Placed]:
-        return self.reviewed.placed if self.reviewed else ()
+    def relations(self) -> Sequence[str]:
+        """What its statements have to do with, wherever in the code their names are."""
+        return self.reviewed.uses if self.reviewed else ()
+
+    @property
+    def statements(self) -> list[str]:
+        """What it runs; the end of a long statement may be missing."""
+        return [action.sql for action in self.reviewed.actions] if self.reviewed else []
 
     @cached_property
-    def unsure(self) -> list[str]:
-        """The texts in its code, when what it runs is not known for sure, or depends on what is in the database."""
-        if self.reviewed and not asks(self.source) and all(f.rule not in UNSURE for f in self.reviewed.findings):
-            return []
+    def texts(self) -> list[str]:
+        """The texts in its code, comments and docstrings left out."""
         try:
             nodes = list(ast.walk(ast.parse(self.source)))
         except SyntaxError:
@@ -82,16 +80,6 @@ class Pending:
         said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
         constants = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in said)
         return [node.value for node in constants if isinstance(node.value, str)]
-
-
-def used(part: Part) -> Iterator[Relation]:
-    """Yield the relations that a part of a statement has to do with."""
-    effect = part.effect
-    yield from (*effect.locks, *effect.scans, *effect.rewrites, *effect.created)
-    for found in (effect.losses, effect.demands, effect.breaks):
-        yield from (one.table for one in found)
-    if part.table is not None:
-        yield part.table
 
 
 def refuse_touched(found: Drift, pending: Sequence[Pending], *, keep: bool) -> set[str]:
@@ -143,11 +131,12 @@ def touches(pending: Pending, difference: Difference) -> bool:
         return False
     own = name.table or name.name.partition("(")[0]
     word = re.compile(rf"(?<![\w$]){re.escape(own)}(?![\w$])")
-    if any(word.search(text) for text in pending.unsure):
+    relation = bool(name.table) or name.kind in RELATIONS
+    if relation and not {f"{name.schema}.{own}", f"{DEFAULT_SCHEMA}.{own}"}.isdisjoint(pending.relations):
         return True
-    if name.table or name.kind in RELATIONS:
-        return bool({Relation(name.schema, own), Relation(DEFAULT_SCHEMA, own)} & pending.relations)
-    return any(word.search(statement) for statement in pending.statements)
+    if relation and pending.known:
+        return False
+    return any(word.search(text) for text in (*pending.statements, *pending.texts))
 
 
 def is_remainder(difference: Difference) -> bool:
