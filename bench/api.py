@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import quantiles
 from subprocess import Popen
 from tempfile import TemporaryFile
 
@@ -46,10 +45,6 @@ class Load:
     def cpu_seconds(self) -> float:
         """CPU time of one request, server and database together."""
         return (self.server_cpu_seconds + self.database_cpu_seconds) / len(self.waits)
-
-    @property
-    def p99_seconds(self) -> float:
-        return quantiles(self.waits, n=100)[-1]
 
 
 @dataclass(frozen=True)
