@@ -498,6 +498,11 @@ PARTITIONS = (
         "pd",
         setup=("CREATE TABLE pd PARTITION OF p DEFAULT",),
     ),
+    Truth(
+        "CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (5000) TO (6000)",
+        "p AE, pd AE",
+        setup=("CREATE TABLE pd PARTITION OF p DEFAULT", "ALTER TABLE pd ADD CHECK (id < 5000)"),
+    ),
     Truth("ALTER TABLE p DETACH PARTITION p1", "p AE, p1 AE"),
     Truth("ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", fails="25001"),
     Truth("ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", "p SUE, p1 AE", autocommit=True),

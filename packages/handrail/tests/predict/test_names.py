@@ -36,6 +36,30 @@ def test_a_type_of_one_schema_is_renamed_and_not_those_of_others() -> None:
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE new PARTITION OF log FOR VALUES FROM (1) TO (2)",
+        "ALTER TABLE log ATTACH PARTITION new FOR VALUES FROM (1) TO (2)",
+    ],
+)
+@pytest.mark.parametrize("check", ["", "ALTER TABLE rest ADD CHECK (id > 9);"])
+def test_a_default_partition_is_read_for_a_new_one(sql: str, check: str) -> None:
+    """Unless a constraint says that it holds nothing of that."""
+    log = "CREATE TABLE log (id int NOT NULL) PARTITION BY RANGE (id); CREATE TABLE rest PARTITION OF log DEFAULT;"
+    new = "CREATE TABLE new (id int NOT NULL CHECK (id = 1));" if "ATTACH" in sql else ""
+    state = State()
+    place(read_sql(log + check + new), state)
+    state.begin_batch()
+
+    findings = judge(place(read_sql(sql), state), state, Sizes(), "file.sql")
+
+    assert [(finding.rule, finding.object) for finding in findings] == (
+        [] if check else [("attach-partition-scan", "public.rest")]
+    )
+    assert all("Before public.new becomes a partition of public.log" in finding.what for finding in findings)
+
+
+@pytest.mark.parametrize(
     ("sql", "table"),
     [
         ("CREATE TABLE new PARTITION OF log FOR VALUES FROM (1) TO (2)", "log"),

@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pb
 
 from handrail.effects import Break, Broken, Demand, Effect, LockMode, Loss, Lost, Relation, Wanted
 from handrail.predict.constraints import add_constraint, drop_constraint, validate
-from handrail.predict.creating import look_into_default
+from handrail.predict.creating import look_for_bounds, look_into_default
 from handrail.predict.state import Column, State
 from handrail.predict.syntax import Node, is_serial, options, relation, type_name
 from handrail.predict.types import change_type
@@ -210,11 +210,7 @@ def attach_partition(command: Node, target: Relation, state: State, effect: Effe
     partition = relation(getattr(command, "def").partition_cmd.name, state)
     if not state.is_new(partition):
         effect.lock(partition, LockMode.ACCESS_EXCLUSIVE)
-        constraints = state.table(partition).constraints.values()
-        # Whether a CHECK says what the bounds say is not worked out: whoever wrote one meant it to.
-        if not any(constraint.kind == "check" and constraint.valid for constraint in constraints):
-            effect.scans.add(partition)
-            effect.demands.append(Demand(Wanted.CHECKED, partition))
+        look_for_bounds(partition, state, effect)
     look_into_default(target, state, effect)
     state.change(partition).parent = target
 

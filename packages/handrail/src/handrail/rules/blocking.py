@@ -302,9 +302,17 @@ def _of_a_column(step: Step, column: str) -> str:
 
 @rule(Severity.DANGER)
 def attach_partition_scan(step: Step) -> Iterator[Hit]:
+    """A new partition, which is read, or for which the default partition is."""
+    node = step.part.node
     if step.kind == "AT_AttachPartition":
-        for table, _ in step.scanned():
-            yield Hit(str(table), _sized(step, table, parent=str(step.table), sql_parent=in_sql(step.table)))
+        parent, child = step.table, relation(getattr(node, "def").partition_cmd.name, step.part.before)
+    elif step.kind == "create_stmt" and node.HasField("partbound"):
+        parent, child = relation(node.inh_relations[0].range_var, step.part.before), step.table
+    else:
+        return
+    both = {"parent": str(parent), "sql_parent": in_sql(parent), "child": str(child), "sql_child": in_sql(child)}
+    for table, _ in step.scanned():
+        yield Hit(str(table), _sized(step, table, **both))
 
 
 @rule(Severity.WARNING)
