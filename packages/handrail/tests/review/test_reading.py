@@ -279,6 +279,16 @@ READ = {
         "op.run_async(empty)",
         {"deletes-all-rows"},
     ),
+    "a question for the database whose answer is not here": (
+        "from nobody.database import is_mysql, is_postgresql, settings",
+        """
+        if is_mysql(op.get_bind()) or settings.USE_SQLITE:
+            op.drop_table("orders")
+        elif is_postgresql(op.get_bind()):
+            op.drop_column("orders", "note")
+        """,
+        {"drops-column"},
+    ),
     "a branch for another database that leaves a name without a value": (
         "",
         """
