@@ -47,10 +47,13 @@ def test_an_adopted_edit_is_a_revision_that_changes_nothing_here(
     """And everything elsewhere; with the edit of the model autogenerate finds nothing."""
     sql(url, "ALTER TABLE shop.goods ADD COLUMN price int NOT NULL DEFAULT 3", "INSERT INTO shop.goods VALUES (1, 'a')")
 
+    project.handrail("schema", "--write")
+
     done = project.handrail("drift", "--adopt", "-m", "price, added at night")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "price = mapped_column(sa.Integer(), server_default=sa.text('3'), nullable=False)" in done.stdout
     assert "# adopts: column shop.goods.price" in project.revisions()[-1]
+    assert "price" in (project.root / "alembic/schema.sql").read_text(encoding="utf-8")
 
     refused = project.alembic("check")
     assert refused.returncode != 0

@@ -131,8 +131,10 @@ def adopt_it(place: Place, found: Drift, message: str) -> None:
     """Write the revision, and tell what belongs to it."""
     from handrail.drift.adopt import adopt
     from handrail.drift.models import advice
+    from handrail.writing import renew
 
     path = adopt(place, found, message)
+    renew(place.project, place.config)
     root = place.project.root
     click.echo(f"Wrote {path.relative_to(root) if path.is_relative_to(root) else path}.")
     lines = advice(found.differences, found.expected, found.live)
