@@ -11,7 +11,7 @@ from handrail.errors import HeadsError
 from handrail.gate import review_on
 from handrail.heads import unclear
 from handrail.upgrade.journal import Journal
-from handrail.upgrade.standing import schema_of
+from handrail.upgrade.standing import readable, schema_of
 from handrail.upgrade.versions import check_versions, name_of, rows
 
 if TYPE_CHECKING:
@@ -40,10 +40,12 @@ def pending(
     """
     schema = schema_of(connection, project)
     table = name_of(schema, project.version_table)
-    applied = rows(connection, table)
     journal = Journal(schema)
-    journal.look(connection)
-    check_versions(applied, directory, table, journal.entries(connection))
+    with readable(connection, journal):
+        applied = rows(connection, table)
+        journal.look(connection)
+        entries = journal.entries(connection)
+    check_versions(applied, directory, table, entries)
     try:
         steps = list(directory.iterate_revisions(target, tuple(applied) or "base", implicit_base=True))
     except RevisionError as error:

@@ -174,6 +174,7 @@ def test_an_ordinary_role_that_may_read_is_enough(project: SmallProject, url: st
     try:
         scheme, _, rest = url.partition("://")
         reader = f"{scheme}://{role}:secret@{rest.rpartition('@')[2]}"
+        others = [project.handrail(verb, DATABASE_URL=reader) for verb in ("status", "log", "plan")]
         refused = project.handrail("drift", DATABASE_URL=reader)
         sql(url, f"GRANT USAGE ON SCHEMA shop TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA shop TO {role}")
         allowed = project.handrail("drift", "--format", "json", DATABASE_URL=reader)
@@ -182,6 +183,7 @@ def test_an_ordinary_role_that_may_read_is_enough(project: SmallProject, url: st
 
     assert refused.returncode == 6, refused.stdout + refused.stderr
     assert "GRANT USAGE ON SCHEMA" in refused.stderr
+    assert [other.stderr for other in others] == [refused.stderr] * 3
     assert allowed.returncode == 1, allowed.stderr  # the grants themselves
     assert {each["object"] for each in json.loads(allowed.stdout)["differences"]} == {
         "schema shop", "table shop.goods",

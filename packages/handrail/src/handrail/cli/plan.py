@@ -8,7 +8,7 @@ import click
 
 from handrail.config import load_project
 
-REFUSED = 1
+FOUND = 1
 SHAPES = ["text", "json", "markdown"]
 
 
@@ -18,7 +18,7 @@ SHAPES = ["text", "json", "markdown"]
 def plan(revision: str, shape: str) -> None:
     """Show what `alembic upgrade` would do to this database: statements, locks, sizes, time, and the way back.
 
-    Nothing is changed. The exit code is 1 when the upgrade would be refused, and 0 otherwise.
+    Nothing is changed. The exit code is 1 when something was found, refused or not, and 0 otherwise.
     """
     from handrail.configuration import alembic_config, database_of, load_scripts
     from handrail.connection import with_connection
@@ -34,4 +34,4 @@ def plan(revision: str, shape: str) -> None:
         url, lambda opened: pending(opened, project, config, directory, revision), application="handrail plan"
     )
     click.echo(as_plan(reviews) if shape == "text" else written(reviews, shape))
-    sys.exit(REFUSED if any(finding.counts for review in reviews for finding in review.findings) else 0)
+    sys.exit(FOUND if any(finding.counts for review in reviews for finding in review.findings) else 0)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alembic.runtime.environment import EnvironmentContext
-from sqlalchemy.exc import DBAPIError
 
 from handrail.cache import Cache
 from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.catalog.difference import NOT_MODELLED
 from handrail.config import JOURNAL
-from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, with_connection
+from handrail.connection import with_connection
 from handrail.discovery import without_garbage_collection
-from handrail.errors import AccessDeniedError, ServerError, VersionTableError
+from handrail.errors import ServerError, VersionTableError
 from handrail.history import history_catalog, history_database, history_server
 from handrail.upgrade.drift import Drift, compared, drift
 from handrail.upgrade.journal import Journal
-from handrail.upgrade.standing import schema_of
+from handrail.upgrade.standing import readable, schema_of
 from handrail.upgrade.versions import known, name_of, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -101,23 +99,6 @@ def find(
     print(NO_JOURNAL, file=sys.stderr)
     with EnvironmentContext(config, directory):
         return place, against_history(place)
-
-
-@contextmanager
-def readable(connection: Connection, journal: Journal) -> Iterator[None]:
-    """Say which privilege a role lacks that may not read the version table or the journal."""
-    try:
-        yield
-    except DBAPIError as error:
-        said = ServerMessage.of(error)
-        if said.sqlstate != INSUFFICIENT_PRIVILEGE:
-            raise
-        role, schema = quoted(connection.engine.url.username or ""), quoted(journal.schema)
-        raise AccessDeniedError(
-            f"the role {role} may not read where the database stands: {said.text}. Reading is enough; let the owner "
-            f"run: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};  "
-            f"(or only on {journal.table} and on the version table)"
-        ) from error
 
 
 def against_history(place: Place, revisions: Sequence[str] | None = None) -> Drift:

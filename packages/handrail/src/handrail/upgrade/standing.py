@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog.words import in_words
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.discovery import load_metadata
-from handrail.errors import HandrailError
+from handrail.errors import AccessDeniedError, HandrailError
 from handrail.upgrade.drift import drift
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
@@ -71,10 +74,11 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
     """Look at a database. Reads only."""
     schema = schema_of(connection, project)
     table = name_of(schema, project.version_table)
-    versions = rows(connection, table)
     journal = Journal(schema)
-    journal.look(connection)
-    entries = journal.entries(connection)
+    with readable(connection, journal):
+        versions = rows(connection, table)
+        journal.look(connection)
+        entries = journal.entries(connection)
     problem = ""
     try:
         check_versions(versions, directory, table, entries)
@@ -107,5 +111,23 @@ def schema_of(connection: Connection, project: Project) -> str:
 def journal_of(connection: Connection, project: Project) -> list[Entry]:
     """Return the whole journal, the oldest entry first."""
     journal = Journal(schema_of(connection, project))
-    journal.look(connection)
-    return journal.entries(connection)
+    with readable(connection, journal):
+        journal.look(connection)
+        return journal.entries(connection)
+
+
+@contextmanager
+def readable(connection: Connection, journal: Journal) -> Iterator[None]:
+    """Say which privilege a role lacks that may not read the version table or the journal."""
+    try:
+        yield
+    except DBAPIError as error:
+        said = ServerMessage.of(error)
+        if said.sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        role, schema = quoted(connection.engine.url.username or ""), quoted(journal.schema)
+        raise AccessDeniedError(
+            f"the role {role} may not read where the database stands: {said.text}. Reading is enough; let the owner "
+            f"run: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};  "
+            f"(or only on {journal.table} and on the version table)"
+        ) from error
