@@ -303,6 +303,12 @@ def test_ctrl_c(shop: Shop, handrail_scratch: ScratchServer) -> None:
     assert left_behind(handrail_scratch, command.pid) == 0
 
 
+def test_without_revisions_that_is_said(new_project: Callable[..., SmallProject], url: str) -> None:
+    done = new_project().use(url).handrail("rehearse")
+
+    assert (done.returncode, done.stdout) == (0, "There is no revision to rehearse.\n"), done.stderr
+
+
 def test_of_many_errors_of_a_copy_the_first_is_told() -> None:
     """The others are most often its consequences, each with a whole statement."""
     said = "".join(

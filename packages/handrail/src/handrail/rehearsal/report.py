@@ -26,6 +26,8 @@ def as_text(rehearsals: Sequence[Rehearsal], root: Path, sizes: Sizes | None = N
         root: The folder to which files are named relatively.
         sizes: Of the tables where the revisions will be run, which tell how long that takes there.
     """
+    if not rehearsals:
+        return "There is no revision to rehearse."
     return "\n\n".join("\n".join(_lines(rehearsal, root, sizes or Sizes())) for rehearsal in rehearsals)
 
 
