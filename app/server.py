@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import socket
 import sys
-import time
 from contextlib import suppress
 from ctypes import addressof, create_string_buffer
 from struct import pack
@@ -78,18 +77,30 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class Worker(Process):
+    @property
+    def server(self) -> uvicorn.Server:
+        self._server = self._server or Server(self.config)
+        return self._server
+
+
 class Supervisor(Multiprocess):
+    def init_processes(self) -> None:
+        self.processes = [self.start() for _ in range(self.processes_num)]
+
+    def start(self) -> Worker:
+        worker = Worker(self.config, self.sockets)
+        worker.start()
+        return worker
+
     def keep_subprocess_alive(self) -> None:
-        for place, worker in enumerate(self.processes):
-            if (worker.exitcode or 0) > 0:
-                self.should_exit.set()  # it cannot work, and another one would say so too
-            elif worker.exitcode is not None:
-                self.processes[place] = Process(self.config, self.sockets)
-                self.processes[place].start()
+        if any((worker.exitcode or 0) > 0 for worker in self.processes):
+            self.should_exit.set()  # it cannot work, and another one would say so too
+        if not self.should_exit.is_set():
+            self.processes = [worker if worker.exitcode is None else self.start() for worker in self.processes]
 
     def terminate_all(self) -> None:
         ignore_arrivals(*self.sockets)
-        time.sleep(2 * ARRIVAL_SECONDS)
         for listener in self.sockets:  # ours goes first: what connects to it then would wait for an answer in vain
             listener.close()
         super().terminate_all()

@@ -36,8 +36,12 @@ class Service:
             return False
         return True
 
-    async def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    async def stop(self, *, all_at_once: bool = False) -> int:
+        """Send SIGTERM as Docker does, or as systemd does: to every process of the service."""
+        if all_at_once:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        else:
+            self.process.send_signal(signal.SIGTERM)
         return await self.process.wait()
 
 

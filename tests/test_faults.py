@@ -35,16 +35,16 @@ async def until(condition: Condition) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(("workers", "all_at_once"), [("1", False), ("2", False), ("2", True)])
 @pytest.mark.parametrize("keep_alive", [True, False])
-async def test_stopped_under_load(database: str, workers: str, keep_alive: bool) -> None:
+async def test_stopped_under_load(database: str, workers: str, all_at_once: bool, keep_alive: bool) -> None:
     """Each request on a connection that the service has accepted is answered, whatever comes between."""
     async with running(database, "--workers", workers) as service:
         load = Load(service.port, "/users/me")
         clients = asyncio.create_task(load.run(8, keep_alive=keep_alive))
         await load.warm.wait()
         began = time.monotonic()
-        code = await service.stop()
+        code = await service.stop(all_at_once=all_at_once)
         await clients
 
     assert load.lost == []
