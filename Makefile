@@ -34,6 +34,7 @@ run: $(STAMP) ## PostgreSQL, migrations, then the service on http://127.0.0.1:80
 	@$(BIN)/handrail dev $(if $(PORT),--port $(PORT))
 
 admin: $(STAMP) ## Make an administrator: make admin EMAIL=ada@example.com
+	@test -n "$(EMAIL)" || { echo "Whom? make admin EMAIL=ada@example.com" >&2; exit 2; }
 	@DATABASE_URL="$${DATABASE_URL:-$$($(BIN)/handrail db url)}" $(BIN)/python -m app.auth admin "$(EMAIL)"
 
 test: $(STAMP) ## All tests on a throwaway PostgreSQL, or on SCRATCH_URL=postgresql://... (ARGS="-k users")

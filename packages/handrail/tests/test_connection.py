@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from asyncpg import QueryCanceledError
 from sqlalchemy import Connection, text
 
-from handrail.connection import asyncpg_dsn, describe, parse_url, run, with_connection
-from handrail.errors import ConfigurationError
+from handrail.connection import asyncpg_dsn, describe, parse_url, run, translated_connect_errors, with_connection
+from handrail.errors import ConfigurationError, StatementTimeoutError
 from handrail.scratch import ScratchServer
 from small_project import ORDERS, SmallProject
 
@@ -201,6 +202,17 @@ def test_a_refusal_is_not_silence(shop: SmallProject, empty_database: str) -> No
 
     assert 'refused the connection: unrecognized configuration parameter "no_such_setting"' in message
     assert "no PostgreSQL answers" not in message
+
+
+def test_a_timeout_that_is_too_short_for_a_new_connection() -> None:
+    """statement_timeout of a role or database, which ends what the driver asks first."""
+    with (
+        pytest.raises(
+            StatementTimeoutError, match=r"ALTER ROLE \"ada\" IN DATABASE \"shop\" SET statement_timeout = '10s';"
+        ),
+        translated_connect_errors(parse_url("postgresql://ada@127.0.0.1/shop")),
+    ):
+        raise QueryCanceledError("canceling statement due to statement timeout")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="nothing wakes a waiting thread there")

@@ -427,6 +427,11 @@ def test_the_plan_tells_what_the_upgrade_will_do(new_project: Callable[..., Smal
 
     unknown = project.handrail("plan", "r9")
     assert (unknown.returncode, unknown.stderr.count("\n")) == (HeadsError.exit_code, 1), unknown.stderr
+    revision(project, "r2b", "r1", "op.execute('SELECT 1')")
+    two_heads = project.handrail("plan")
+    assert two_heads.returncode == HeadsError.exit_code
+    assert "there are 2 heads, so it is not clear what `head` is" in two_heads.stderr
+    (project.root / "alembic/versions/r2b.py").unlink()
     project.succeeds("upgrade", "r2")
     (project.root / "alembic/versions/r2.py").unlink()
     (project.root / "alembic/versions/r3.py").unlink()

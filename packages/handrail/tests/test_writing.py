@@ -116,6 +116,18 @@ def test_of_two_commands_at_once_the_second_says_what_to_do(shop: SmallProject) 
     assert shop.succeeds("heads").split() == ["b2", "(head)"]
 
 
+def test_a_folder_that_cannot_be_written(shop: SmallProject) -> None:
+    """Of somebody else, or of a volume that is mounted read-only; here there is a file where the folder would be."""
+    shop.write(".handrail_cache", "")
+
+    message = shop.refuses("revision", "-m", "first")
+
+    assert "nothing was written: " in message
+    assert ".handrail_cache: " in message
+    assert "let your user write there" in message
+    assert not left(shop)
+
+
 def test_nobody_sees_half_a_revision(shop: SmallProject) -> None:
     with_hook(shop, "--sleep", "2")
     process = start(shop, "revision", "-m", "first", "--rev-id", "a1")

@@ -20,7 +20,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from handrail.dsn import for_asyncpg
-from handrail.errors import AccessDeniedError, ConfigurationError, DatabaseUnavailableError, HandrailError
+from handrail.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    DatabaseUnavailableError,
+    HandrailError,
+    StatementTimeoutError,
+)
 from handrail.quoting import literal as literal  # noqa: PLC0414 - many take it from here
 from handrail.quoting import quoted as quoted  # noqa: PLC0414
 
@@ -31,6 +37,7 @@ T = TypeVar("T")
 
 INSUFFICIENT_PRIVILEGE = "42501"
 BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
+STOPPED = "57014"  # a statement, by statement_timeout or a person
 CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how asyncpg says that none came
 
 CONNECT_TIMEOUT = 10  # seconds
@@ -248,6 +255,11 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
         return AccessDeniedError(
             f'PostgreSQL at {place} refused the role "{role}": {said}. Check user and password in DATABASE_URL '
             "(characters such as @ : / % in the password are written %40 %3A %2F %25)."
+        )
+    if message.sqlstate == STOPPED:
+        return StatementTimeoutError(
+            f"PostgreSQL at {place} stopped the first question of a new connection: {said}. Let the role have longer: "
+            f"ALTER ROLE {quoted(role)} IN DATABASE {quoted(database)} SET statement_timeout = '10s';"
         )
     if message.sqlstate and message.sqlstate not in CUT_OFF:
         return AccessDeniedError(f"PostgreSQL at {place} refused the connection: {said}.")

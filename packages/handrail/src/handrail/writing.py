@@ -82,7 +82,14 @@ def undisturbed(project: Project, config: Config, directory: ScriptDirectory, wr
     Raises:
         MigrationError: Another command has written a revision since this one has looked, or does not come to an end.
     """
-    with FileLock(Cache.of(project.root).file("revisions.lock")) as lock:
+    try:
+        lock = FileLock(Cache.of(project.root).file("revisions.lock"))
+    except OSError as error:
+        raise MigrationError(
+            f"nothing was written: {error.filename}: {error.strerror}. Revisions are written one at a time, with a "
+            "lock in that folder: let your user write there."
+        ) from error
+    with lock:
         if not lock.acquire(timeout_seconds=PATIENCE_SECONDS):
             raise MigrationError(
                 f"nothing was written: another command has been writing revisions for {PATIENCE_SECONDS} seconds. "

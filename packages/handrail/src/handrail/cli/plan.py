@@ -13,7 +13,7 @@ SHAPES = ["text", "json", "markdown"]
 
 
 @click.command()
-@click.argument("revision", default="heads")
+@click.argument("revision", default="head")
 @click.option("--format", "shape", type=click.Choice(SHAPES), default="text", help="For people or machines.")
 def plan(revision: str, shape: str) -> None:
     """Show what `alembic upgrade` would do to this database: statements, locks, sizes, time, and the way back.
