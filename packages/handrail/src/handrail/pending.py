@@ -10,9 +10,8 @@ from alembic.script.revision import RevisionError
 from handrail.errors import HeadsError
 from handrail.gate import review_on
 from handrail.heads import unclear
-from handrail.upgrade.journal import Journal
-from handrail.upgrade.standing import readable, schema_of
-from handrail.upgrade.versions import check_versions, name_of, rows
+from handrail.upgrade.standing import recorded
+from handrail.upgrade.versions import check_versions
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -38,16 +37,10 @@ def pending(
     Raises:
         HandrailError: What the upgrade itself would say about the version table or the target.
     """
-    schema = schema_of(connection, project)
-    table = name_of(schema, project.version_table)
-    journal = Journal(schema)
-    with readable(connection, journal):
-        applied = rows(connection, table)
-        journal.look(connection)
-        entries = journal.entries(connection)
-    check_versions(applied, directory, table, entries)
+    found = recorded(connection, project)
+    check_versions(found.versions, directory, found.table, found.entries)
     try:
-        steps = list(directory.iterate_revisions(target, tuple(applied) or "base", implicit_base=True))
+        steps = list(directory.iterate_revisions(target, tuple(found.versions) or "base", implicit_base=True))
     except RevisionError as error:
         raise HeadsError(unclear(directory, error)) from error
     paths = [Path(script.path) for script in reversed(steps)]

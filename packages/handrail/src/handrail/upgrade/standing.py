@@ -70,18 +70,30 @@ class Standing:
         )
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a database says of its own history.
+
+    Attributes:
+        table: The version table, as SQL names it.
+        versions: Its rows.
+        journal: Beside it.
+        entries: All of the journal's, the oldest first.
+    """
+
+    table: str
+    versions: Sequence[str]
+    journal: Journal
+    entries: Sequence[Entry]
+
+
 def standing(connection: Connection, project: Project, directory: ScriptDirectory) -> Standing:
     """Look at a database. Reads only."""
-    schema = schema_of(connection, project)
-    table = name_of(schema, project.version_table)
-    journal = Journal(schema)
-    with readable(connection, journal):
-        versions = rows(connection, table)
-        journal.look(connection)
-        entries = journal.entries(connection)
+    found = recorded(connection, project)
+    versions, journal, entries = found.versions, found.journal, found.entries
     problem = ""
     try:
-        check_versions(versions, directory, table, entries)
+        check_versions(versions, directory, found.table, entries)
     except HandrailError as error:
         problem = str(error).removeprefix("nothing was changed: ")
     edits = drift(connection, journal, project.version_table, project.tolerated, whole=False)
@@ -95,9 +107,9 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         problem,
         [entry.revision for entry, _ in edited(here, directory, entries)],
         [entry.revision for entry in entries if entry.finished_at is None],
-        list(connection.scalars(text(INVALID), {"schema": schema})),
-        list(connection.scalars(NOT_VALIDATED, {"schema": schema})),
-        holder(connection, key_of(table, "work")).strip(" ()"),
+        list(connection.scalars(text(INVALID), {"schema": journal.schema})),
+        list(connection.scalars(NOT_VALIDATED, {"schema": journal.schema})),
+        holder(connection, key_of(found.table, "work")).strip(" ()"),
         in_words(edits.differences) if edits else [],
     )
 
@@ -106,6 +118,16 @@ def schema_of(connection: Connection, project: Project) -> str:
     """Return where the version table is."""
     schema = project.version_table_schema or load_metadata(project).schema
     return schema or connection.dialect.default_schema_name or "public"
+
+
+def recorded(connection: Connection, project: Project) -> Recorded:
+    """Read version table and journal; nothing of either where it is not there yet."""
+    schema = schema_of(connection, project)
+    table, journal = name_of(schema, project.version_table), Journal(schema)
+    with readable(connection, journal):
+        versions = rows(connection, table)
+        journal.look(connection)
+        return Recorded(table, versions, journal, journal.entries(connection))
 
 
 def journal_of(connection: Connection, project: Project) -> list[Entry]:
