@@ -18,7 +18,10 @@ from app.errors import Problem
 CONNECT_TIMEOUT = 2  # seconds
 POOL_TIMEOUT = 2  # seconds that a request waits for a connection when all are in use
 COMMAND_TIMEOUT = 6  # seconds for one statement; only matters when the server is gone without a word
-CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError)
+CONNECTION_LOST = (
+    *(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError),
+    asyncpg.InternalClientError,  # the server has said that it ends the connection, and has not ended it yet
+)
 # A statement that waits or works too long is ended by the server, so that one locked table or one slow query cannot
 # hold all connections. Milliseconds. Where one transaction needs longer: SET LOCAL statement_timeout = '1min'.
 SERVER_SETTINGS = {
@@ -88,6 +91,10 @@ class Lookups:
                 connection = await connect(self._dsn)
             rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *(values[n] for n in lookup.parameters))
             return rows
+        except CONNECTION_LOST:
+            if connection:
+                connection.terminate()
+            raise
         finally:
             self._free.put_nowait(connection)
 

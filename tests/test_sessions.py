@@ -94,6 +94,21 @@ async def test_connections_lost_between_requests(client: AsyncClient, session: A
     assert {answer.status_code for answer in answers} == {401}  # and not 503
 
 
+async def test_a_last_word_without_a_goodbye(app: FastAPI, client: AsyncClient) -> None:
+    """The server says that it ends the connection, and a request comes before the connection has ended."""
+    await client.get("/users/me", headers={"authorization": "Bearer nobody"})
+    lookups = app.state.lookups
+    connection = await lookups._free.get()
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+    connection._protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+    lookups._free.put_nowait(connection)
+
+    answer = await client.get("/users/me", headers={"authorization": "Bearer nobody"})
+
+    assert answer.status_code == 401
+    assert connection.is_closed()
+
+
 @pytest.mark.parametrize("error", [Problem(409, "no"), KeyError("oops")])
 async def test_rollback_on_error(app: FastAPI, session: AsyncSession, error: Exception) -> None:
     """An error after a write undoes the write, whether it is an answer or a fault."""

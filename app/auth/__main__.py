@@ -18,8 +18,9 @@ from app.auth.passwords import Passwords, refusal
 from app.config import Settings, load_settings
 from app.database import create_engine, create_sessions
 from app.errors import sqlstate
-from app.users.models import Role, User, has_email
+from app.users.models import Role, User
 from app.users.schemas import Email
+from app.users.service import has_email
 
 UNDEFINED_TABLE = "42P01"
 

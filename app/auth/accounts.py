@@ -25,7 +25,7 @@ from app.errors import Problem, invalid_field
 from app.mail.outbox import post
 from app.users import service as users
 from app.users.access import Caller
-from app.users.models import User, has_email
+from app.users.models import User
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ async def sign_up(visit: Visit, new: NewAccount, idempotency_key: str | None) ->
     row = row.on_conflict_do_nothing(index_elements=[SignUp.idempotency_hash])
     async with visit.sessions.begin() as session:
         first = await session.scalar(row.returning(SignUp.id))
-        taken = await session.scalar(select(exists().where(has_email(new.email))))
+        taken = await session.scalar(select(exists().where(users.has_email(new.email))))
         if first and mailable:
             link = f"{visit.settings.public_url}/confirm-sign-up#token={token}"
             _mail(session, new.email, new.name, "sign_up_known" if taken else "sign_up", link)
@@ -120,7 +120,7 @@ async def forgot_password(visit: Visit, email: str) -> None:
     if not await _may_mail(visit, email):
         return
     async with visit.sessions.begin() as session:
-        found = select(User.id, User.email, User.name).where(has_email(email), User.active)
+        found = select(User.id, User.email, User.name).where(users.has_email(email), User.active)
         user_id, address, name = (await session.execute(found)).one_or_none() or (None, email, email)
         token = _new_email_token(session, user_id, Purpose.RESET_PASSWORD)
         link = f"{visit.settings.public_url}/reset-password#token={token}"
@@ -160,7 +160,7 @@ async def change_email(visit: Visit, caller: Caller, password: str, new_email: s
     if not await _may_mail(visit, new_email):
         return
     async with visit.sessions.begin() as session:
-        taken = await session.scalar(select(exists().where(has_email(new_email), User.id != caller.id)))
+        taken = await session.scalar(select(exists().where(users.has_email(new_email), User.id != caller.id)))
         token = _new_email_token(session, None if taken else caller.id, Purpose.CHANGE_EMAIL, new_email)
         link = f"{visit.settings.public_url}/confirm-email#token={token}"
         _mail(session, new_email, caller.name, "new_email_taken" if taken else "new_email", link)
@@ -217,7 +217,7 @@ async def _find_account(visit: Visit, email: str) -> Account | None:
     here = exists().where(LoginSession.user_id == User.id, LoginSession.network == visit.network)
     query = select(User.id, Credential.password_hash, here.label("known_network")).join(Credential)
     async with visit.sessions() as session:
-        return (await session.execute(query.where(has_email(email), User.active))).one_or_none()
+        return (await session.execute(query.where(users.has_email(email), User.active))).one_or_none()
 
 
 async def _still_the_same(session: AsyncSession, account: Account) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Enum, Index, func, text
+from sqlalchemy import Enum, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models import Base, CreatedAt, Key, UpdatedAt
@@ -37,7 +37,3 @@ class User(Base):
     # One account per address, whatever its case. The database decides, so that no race can make two.
     unique_email = Index("uq_users_email_lower", func.lower(email), unique=True)
     __table_args__ = (unique_email,)
-
-
-def has_email(email: str) -> ColumnElement[bool]:
-    return func.lower(User.email) == func.lower(email)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -88,6 +88,10 @@ async def administer_user(
     for field, value in values.items():
         log.info("user administered", by=str(admin.id), user_id=str(user_id), **{field: value})
     return user
+
+
+def has_email(email: str) -> ColumnElement[bool]:
+    return func.lower(User.email) == func.lower(email)
 
 
 @contextmanager

@@ -191,6 +191,6 @@ def test_the_journal_tells_what_was_done(shop: Shop) -> None:
     )
 
     assert told == (
-        "upgrade r1 r1, upgrade r2 r2, upgrade r3 r3, upgrade r4 r4, upgrade r5 r5, upgrade r6 r6 [, "
-        "downgrade r6 r5 [, stamp r6 r6 ["
+        "upgrade r1 r1, upgrade r2 r2, upgrade r3 r3, upgrade r4 r4, upgrade r5 r5, upgrade r6 r6 {, "
+        "downgrade r6 r5 {, stamp r6 r6 {"
     )
