@@ -117,3 +117,11 @@ def test_a_snapshot_of_an_earlier_version_is_compared_as_a_whole(many: Migrated)
     assert many.drift(whole=False).differences == []
     many.run("ALTER TABLE shop.child ADD COLUMN phone text")
     assert [str(each.name) for each in many.drift(whole=False).differences] == ["column shop.child.phone"]
+
+
+def test_a_table_may_be_named_like_a_place_in_the_question(many: Migrated) -> None:
+    many.run('CREATE TABLE shop."{in_schemas}" (id int)')
+
+    assert [str(each.name) for each in many.drift(whole=False).differences] == [
+        str(each.name) for each in many.drift().differences
+    ]

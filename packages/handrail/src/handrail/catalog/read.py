@@ -120,11 +120,11 @@ def statement(
     for column, (since, before) in LATER.items():
         text = text.replace(f"{{{column.partition('.')[2]}}}", column if version >= since else before)
     text = re.sub(r"\{(\w+):([^{}]*)\}", lambda found: MACROS[found[1]].format(*found[2].split(",")), text)
-    # Names come last: they may hold anything.
+    # Names come last, and all at once: they may hold anything.
     names = "" if schemas is None else f"AND nspname = ANY (ARRAY[{', '.join(map(literal, schemas))}]::name[])"
     pairs = ", ".join(f"({literal(schema)}, {literal(name)})" for schema, name in relations or ())
-    text = text.replace("{in_relations}", pairs and f"WHERE (nspname, relname) IN ({pairs})")
-    return text.replace("{in_schemas}", names)
+    chosen = {"in_schemas": names, "in_relations": pairs and f"WHERE (nspname, relname) IN ({pairs})"}
+    return re.sub(r"\{(in_\w+)\}", lambda found: chosen[found[1]], text)
 
 
 ROLE = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role"
