@@ -6,6 +6,7 @@ that is still open, and says there that it will close. So a deployment may stop 
 
 import argparse
 import asyncio
+import gc
 import socket
 import sys
 from contextlib import suppress
@@ -70,6 +71,15 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        gc.disable()  # it would look through all that is imported now, again and again, and none of it is garbage
+        await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        gc.freeze()  # nor will it be: a full collection in the middle of a request passes over it
+        gc.enable()
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ignore_arrivals(*sockets or ())
         for _ in range(2):  # a busy loop may have slept over what arrived the first time

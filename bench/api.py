@@ -49,10 +49,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Served:
-    """One server: its starts, its loads by what was read, and those of the current user while others log in."""
+    """One server: its starts, its loads by what was read, and those of the current user while others log in.
+
+    `resident_bytes` is its memory at its first answer.
+    """
 
     server: Server
     starts: list[Cost] = field(default_factory=list)
+    resident_bytes: list[int] = field(default_factory=list)
     loads: dict[str, list[Load]] = field(default_factory=dict)
     storms: list[Load] = field(default_factory=list)
 
@@ -113,6 +117,7 @@ def started(served: Served) -> Iterator[Running]:
                 if time.perf_counter() - began > START_SECONDS:
                     raise BenchError(f"{server.name} did not answer within {START_SECONDS} seconds")
                 time.sleep(0.005)
+            served.resident_bytes.append(resident_bytes(process.pid))
             token = TOKEN if server.login is None else asyncio.run(log_in(server, port))
             yield Running(served, process, port, connection, token)
 
@@ -142,7 +147,7 @@ def measure_load(running: Running, title: str, seconds: float, login_clients: in
     own, in_database = cpu_seconds(pid), database_cpu_seconds(running.database)
     request = server.reading(server.paths[title], running.token)
     waits, logins = asyncio.run(send_all(running, request, login_clients, seconds))
-    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    resident = resident_bytes(pid)
     spent = cpu_seconds(pid) - own, database_cpu_seconds(running.database) - in_database
     return Load(waits, seconds, *spent, resident, logins)
 
@@ -164,6 +169,10 @@ def cpu_seconds(pid: int) -> float:
         return sum(int(ticks) for ticks in process_status(pid)[11:13]) / TICKS
     except FileNotFoundError:  # it has ended just now
         return 0
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def process_status(pid: int) -> list[str]:

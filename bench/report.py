@@ -262,13 +262,17 @@ def api_table(measured: Sequence[Served]) -> str:
             "",
             aligned(
                 [
-                    ("server", "start", "of peer", "CPU", "MiB", "p99", "with logins", "rise", "logins/s"),
+                    (
+                        *("server", "start", "of peer", "CPU", "of peer", "MiB", "later"),
+                        *("p99", "with logins", "rise", "logins/s"),
+                    ),
                     *server_rows(measured),
                 ]
             ),
             "",
-            "Start: milliseconds to the first 200, and the CPU of that process up to its end. p99: milliseconds that a",
-            f"client waits for the current user, alone and while {LOGIN_CLIENTS} others log in without a pause.",
+            "Start: milliseconds to the first 200, and the CPU of that process up to its end. MiB: at its first answer",
+            "and after the pages. p99: milliseconds that a client waits for the current user, alone and while",
+            f"{LOGIN_CLIENTS} others log in without a pause.",
         ]
     )
 
@@ -296,6 +300,8 @@ def server_rows(measured: Sequence[Served]) -> Iterator[tuple[str, ...]]:
             f"{start['wall_ms']:.0f}",
             f"{start['wall_ms'] / starts[PEER]['wall_ms']:.2f}" if PEER in starts else "",
             f"{start['cpu_ms']:.0f}",
+            f"{start['cpu_ms'] / starts[PEER]['cpu_ms']:.2f}" if PEER in starts else "",
+            f"{served.resident_bytes[0] / 2**20:.0f}",
             f"{request_figures(served.loads[PAGE])['resident_mib']:.0f}",
             f"{quiet['p99_ms']:.0f}",
             *storm_cells(served, quiet["p99_ms"]),
@@ -318,6 +324,7 @@ def api_json(measured: Sequence[Served]) -> list[dict[str, object]]:
         {
             "server": served.server.name,
             "start": milliseconds(served.starts),
+            "first_resident_mib": round(served.resident_bytes[0] / 2**20, 1),
             **{title: request_figures(loads) for title, loads in served.loads.items()},
             **({"while others log in": request_figures(served.storms)} if served.storms else {}),
         }

@@ -1,9 +1,11 @@
 """What `bench.api` compares: this service, the same on bare Starlette and asyncpg, and one in the template's manner."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,9 +29,11 @@ USERS = 1000
 TOKEN = "a" * 43
 PASSWORD = "four words are easy"
 OURS, BARE, PEER = "ours", "bare Starlette + asyncpg", "sync SQLModel + psycopg"
+LEAN = "bare, whose pool resets nothing"
 ME, PAGE = "the current user", "100 users"
+# Only tests and migrations need these; what readiness takes of Alembic stays.
+NOT_SERVING = ("handrail",)
 # What the peer needs. Where we have a package too it is the same version: the designs are compared.
-ENVIRONMENT = ROOT / "build" / "bench-peer"
 SHARED = ("fastapi", "pydantic", "pwdlib", "psycopg", "sqlalchemy", "starlette", "uvicorn", "uvloop", "httptools")
 REQUIREMENTS = (
     *("sqlmodel==0.0.50", "pyjwt", "bcrypt", "python-multipart", "email-validator", "emails", "jinja2", "sentry-sdk"),
@@ -95,6 +99,13 @@ class Server:
         return f"{head}\r\n\r\n{body}".encode()
 
 
+def serving() -> tuple[str, ...]:
+    """Return what production installs of this project, in the versions that are here."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    named = (re.match(r"([\w-]+)(\[[\w,]+\])?", requirement) for requirement in wanted)
+    return tuple(f"{name[0]}=={version(name[1])}" for name in named if name and name[1] not in NOT_SERVING)
+
+
 @contextmanager
 def servers(scratch: ScratchServer) -> Iterator[list[Server]]:
     """Yield them on databases that are filled alike; without the peer, if it cannot be installed."""
@@ -104,18 +115,18 @@ def servers(scratch: ScratchServer) -> Iterator[list[Server]]:
         fill(url, FILL, HASHER)
         mails = stack.enter_context(TemporaryDirectory(prefix="bench-"))
         paths = {ME: "/users/me", PAGE: "/users?limit=100"}
-        found = [Server(BARE, uvicorn("bench.bare:app", url, "--no-access-log"), url, "/health/live", paths)]
-        python = peer_python()
-        if python:
+        own = environment("ours", serving()) or sys.executable
+        bare = uvicorn("bench.bare:app", url, "--no-access-log", python=own)
+        lean = Command(bare.argv, ROOT, {"DATABASE_URL": url, "POOL_RESET": "off"})
+        found = [Server(BARE, bare, url, "/health/live", paths), Server(LEAN, lean, url, "/health/live", paths)]
+        if python := environment("peer", REQUIREMENTS):
             other = scratch.url_of(stack.enter_context(database(scratch)))
             fill(other, FILL_PEER, PasswordHash.recommended())
             paths_there = {ME: "/api/v1/users/me", PAGE: "/api/v1/users/?limit=100"}
             command, live = uvicorn("bench.peer:app", other, python=python), "/api/v1/utils/health-check/"
             found.append(Server(PEER, command, other, live, paths_there, "/api/v1/login/access-token", form=True))
         production = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://www.example.com", "MAIL_FOLDER": mails}
-        command = Command(
-            [sys.executable, "-m", "app.server", "--host", HOST], ROOT, production | {"DATABASE_URL": url}
-        )
+        command = Command([own, "-m", "app.server", "--host", HOST], ROOT, production | {"DATABASE_URL": url})
         found.append(Server(OURS, command, url, "/health/live", paths, "/auth/login"))
         yield found
 
@@ -127,21 +138,21 @@ def fill(url: str, script: str, hasher: PasswordHash) -> None:
         psycopg.ClientCursor(connection).execute(script, values)
 
 
-def uvicorn(app: str, url: str, *options: str, python: str = sys.executable) -> Command:
+def uvicorn(app: str, url: str, *options: str, python: str) -> Command:
     return Command([python, "-m", "uvicorn", app, "--host", HOST, *options], ROOT, {"DATABASE_URL": url})
 
 
-def peer_python() -> str | None:
-    """Return the Python of the peer's environment, which is made the first time; None where that fails."""
-    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "requirements.txt"
-    wanted = "\n".join(REQUIREMENTS)
+def environment(name: str, requirements: tuple[str, ...]) -> str | None:
+    """Return the Python of an environment with these packages, made the first time; None where that fails."""
+    folder = ROOT / "build" / f"bench-{name}"
+    python, stamp, wanted = folder / "bin" / "python", folder / "requirements.txt", "\n".join(requirements)
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"api: installing the peer into {ENVIRONMENT.relative_to(ROOT)}", file=sys.stderr)
-        venv.create(ENVIRONMENT, clear=True)
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", *REQUIREMENTS]
+        print(f"api: installing {folder.relative_to(ROOT)}", file=sys.stderr)
+        venv.create(folder, clear=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", *requirements]
         if subprocess.run(pip, check=False).returncode:
-            shutil.rmtree(ENVIRONMENT)
-            print("api: without the peer, whose packages could not be installed (see above)", file=sys.stderr)
+            shutil.rmtree(folder)
+            print(f"api: the packages of {folder.name} could not be installed (see above)", file=sys.stderr)
             return None
         stamp.write_text(wanted)
     return str(python)
