@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from asyncpg import QueryCanceledError
@@ -215,11 +216,11 @@ def test_a_timeout_that_is_too_short_for_a_new_connection() -> None:
         raise QueryCanceledError("canceling statement due to statement timeout")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="nothing wakes a waiting thread there")
+@pytest.mark.parametrize("autocommit", [True, False])
 def test_a_session_that_was_ended_is_closed_without_a_word(
-    handrail_scratch: ScratchServer, driver: str, caplog: pytest.LogCaptureFixture
+    handrail_scratch: ScratchServer, driver: str, autocommit: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its work was done: nobody needs a traceback of the goodbye."""
+    """Its work was done: nobody needs a traceback of the goodbye, or of what was only read since the last commit."""
     gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)"
 
     def work(connection: Connection) -> str:
@@ -231,10 +232,30 @@ def test_a_session_that_was_ended_is_closed_without_a_word(
 
     url = handrail_scratch.url.set(drivername=f"postgresql+{driver}")
 
-    assert with_connection(url, work, application="test", autocommit=True) == "done"
+    assert with_connection(url, work, application="test", autocommit=autocommit) == "done"
     assert not caplog.records
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_last_word_without_a_goodbye(
+    handrail_scratch: ScratchServer, autocommit: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server has said that it ends the session, and not yet ended it."""
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+
+    def work(connection: Connection) -> str:
+        connection.execute(text("SELECT 1"))
+        session: Any = connection.connection.driver_connection
+        session._protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        return "done"
+
+    url = handrail_scratch.url.set(drivername="postgresql+asyncpg")
+
+    assert with_connection(url, work, application="test", autocommit=autocommit) == "done"
+    assert not caplog.records
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing wakes a waiting thread there")
 def test_ctrl_c_inside_a_running_loop_ends_the_work() -> None:
     """The work is in a thread of its own then, which Ctrl-C does not reach."""
     steps = []

@@ -121,8 +121,11 @@ def with_connection(url: URL, work: Callable[[Connection], T], *, application: s
     engine = create_engine(url, **options)
     with translated_connect_errors(url):
         connection = engine.connect()
-    with connection:
+    try:
         return work(connection)
+    finally:
+        with suppress(DBAPIError):  # of a session that the server has ended; it has undone there what was not committed
+            connection.close()
 
 
 async def _with_async_connection(
@@ -152,7 +155,8 @@ async def _with_async_connection(
     try:
         return await connection.run_sync(work)
     finally:
-        await connection.close()
+        with suppress(DBAPIError):  # as above
+            await connection.close()
 
 
 def asyncpg_dsn(url: URL) -> str:

@@ -26,6 +26,11 @@ FULL = Size(interruptions=500, rounds=50, cuts=100, disks=20, blocked_seconds=30
 QUICK = Size(interruptions=10, rounds=2, cuts=4, disks=3, blocked_seconds=5)
 
 
+def shortened(text: str) -> str:
+    """Leave out the middle of what is long: a traceback tells most at its end."""
+    return text if len(text) < 4000 else f"{text[:1000]} [...] {text[-3000:]}"
+
+
 @dataclass
 class Outcome:
     """What became of one kind of fault. Several threads may count at once.
@@ -58,7 +63,7 @@ class Outcome:
         try:
             yield
         except (AssertionError, subprocess.TimeoutExpired) as error:
-            self.faults.append(f"{what}: {type(error).__name__} {str(error)[:2000]}")
+            self.faults.append(f"{what}: {type(error).__name__} {shortened(str(error))}")
             print(self.faults[-1], file=sys.stderr, flush=True)
         with self._lock:
             self.counts["rounds"] += 1
