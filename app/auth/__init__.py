@@ -1,4 +1,4 @@
 """Accounts and sessions: how people prove who they are. To do without, delete this folder and its two lines in main.py.
 
-router (HTTP) → accounts, sessions (rules, SQL) → passwords, throttle, models. What the rules are: docs/accounts.md.
+router → accounts, sessions (HTTP, rules, SQL) → links → passwords, throttle, models. The rules: docs/accounts.md.
 """

@@ -6,32 +6,38 @@ cases run the same statements, and only the mail differs.
 """
 
 from datetime import timedelta
-from pathlib import Path
+from secrets import token_urlsafe
+from typing import Annotated
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import structlog
+from fastapi import APIRouter, Header, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Row, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.auth import schemas
+from app.auth.cookies import clear_cookies
+from app.auth.links import SIGN_UP_HOURS, invalid_link, mail, may_mail, new_email_token, usable, use
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession, Purpose, SignUp
 from app.auth.passwords import refusal
-from app.auth.schemas import NewAccount
-from app.auth.sessions import NewTokens, Visit, digest, end_sessions, new_token, open_session
-from app.auth.throttle import Limit, Sessions, admit, succeed, take
-from app.config import NAME
-from app.errors import Problem, invalid_field
-from app.mail.outbox import post
+from app.auth.schemas import NewAccount, Sent, Tokens
+from app.auth.sessions import ThisVisit, Visit, digest, end_sessions, open_session
+from app.auth.throttle import Limit, Sessions, admit, succeed
+from app.database import Session
+from app.errors import Problem, invalid_field, problems
 from app.users import service as users
-from app.users.access import Caller
+from app.users.access import Caller, CurrentUser
 from app.users.models import User
+from app.users.schemas import UserRead
 
 log = structlog.get_logger(__name__)
+router = APIRouter()
 
-MAILS = Path(__file__).parent / "mails"
-SIGN_UP_HOURS = 24
-LINK_MINUTES = 30
 KNOWN_NETWORK = timedelta(days=90)
 
 # Wrong passwords. The last one would let anybody keep the owner out by failing on purpose, so it does not count for
@@ -39,43 +45,37 @@ KNOWN_NETWORK = timedelta(days=90)
 LOGIN_HERE = Limit("login to one account from one network", 10, timedelta(minutes=15))
 LOGIN_NETWORK = Limit("login from one network", 100, timedelta(minutes=15))
 LOGIN_ACCOUNT = Limit("login to one account", 100, timedelta(hours=1))
-# Mails to one address; more are not sent, and nobody is told.
-MAIL_HERE = Limit("mail to one address because of one network", 3, timedelta(hours=1))
-MAIL_ADDRESS = Limit("mail to one address", 20, timedelta(hours=1))
 FORGOT_NETWORK = Limit("forgotten password from one network", 100, timedelta(hours=1))
 
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Account = Row[UUID, str, bool]  # id, password_hash, known_network: the owner has logged in from there
 
 
-async def sign_up(visit: Visit, new: NewAccount, idempotency_key: str | None) -> None:
-    """Keep what the account will be, and mail a link to confirm it. The same for an address that has an account."""
+@router.post("/sign-up", status_code=202, responses=problems(409, 429))
+async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: IdempotencyKey = None) -> Sent:
+    """A link to confirm the address is mailed. The answer does not tell whether it has an account."""
     _check_new(visit, new.password, new)
     limit = Limit("sign-up from one network", visit.settings.sign_ups_per_hour, timedelta(hours=1))
     await admit(visit.sessions, limit.of(visit.network))
     password_hash = await visit.passwords.hash(new.password)
-    mailable, token = await _may_mail(visit, new.email), new_token()
-    row = insert(SignUp).values(
-        email=new.email,
-        name=new.name,
-        password_hash=password_hash,
-        token_hash=digest(token),
-        idempotency_hash=digest(idempotency_key) if idempotency_key else None,
-        expires_at=clock.now() + timedelta(hours=SIGN_UP_HOURS),
-    )
+    mailable, token = await may_mail(visit, new.email), token_urlsafe(32)
+    key_hash = digest(idempotency_key) if idempotency_key else None
+    row = insert(SignUp).values(email=new.email, name=new.name, password_hash=password_hash, token_hash=digest(token))
+    row = row.values(idempotency_hash=key_hash, expires_at=clock.now() + timedelta(hours=SIGN_UP_HOURS))
     row = row.on_conflict_do_nothing(index_elements=[SignUp.idempotency_hash])
     async with visit.sessions.begin() as session:
         first = await session.scalar(row.returning(SignUp.id))
         taken = await session.scalar(select(exists().where(users.has_email(new.email))))
         if first and mailable:
-            link = f"{visit.settings.public_url}/confirm-sign-up#token={token}"
-            _mail(session, new.email, new.name, "sign_up_known" if taken else "sign_up", link)
-    if not first and idempotency_key:
-        await _check_repetition(visit, new, idempotency_key)
+            mail(session, visit, new.email, new.name, "sign_up_known" if taken else "sign_up", token)
+    if not first:
+        await _check_repetition(visit, new, SignUp.idempotency_hash == key_hash)
+    return Sent()
 
 
-async def _check_repetition(visit: Visit, new: NewAccount, idempotency_key: str) -> None:
+async def _check_repetition(visit: Visit, new: NewAccount, has_key: ColumnElement[bool]) -> None:
     async with visit.sessions() as session:
-        first = await session.scalar(select(SignUp).where(SignUp.idempotency_hash == digest(idempotency_key)))
+        first = await session.scalar(select(SignUp).where(has_key))
     if first is None:
         raise Problem(409, "The request of this Idempotency-Key has just been used up.", title="Changed meanwhile")
     same, _ = await visit.passwords.verify(new.password, first.password_hash)
@@ -84,23 +84,25 @@ async def _check_repetition(visit: Visit, new: NewAccount, idempotency_key: str)
         raise invalid_field("Idempotency-Key", reused, title="Idempotency key reused")
 
 
-async def confirm_sign_up(session: AsyncSession, token: str) -> User:
-    confirmed = delete(SignUp).where(SignUp.token_hash == digest(token), SignUp.expires_at > clock.now())
+@router.post("/confirm-sign-up", status_code=201, response_model=UserRead, responses=problems(409))
+async def confirm_sign_up(body: schemas.Confirmation, session: Session) -> User:
+    confirmed = delete(SignUp).where(SignUp.token_hash == digest(body.token), SignUp.expires_at > clock.now())
     new = await session.scalar(confirmed.returning(SignUp))
     if new is None:
-        raise _invalid_link()
+        raise invalid_link()
     user = await users.create_user(session, new.email, new.name)
     session.add(Credential(user_id=user.id, password_hash=new.password_hash, changed_at=clock.now()))
     log.info("account created", user_id=str(user.id))
     return user
 
 
-async def login(visit: Visit, email: str, password: str) -> NewTokens:
-    account = await _find_account(visit, email)
-    limits = _login_limits(visit, email, known=bool(account and account.known_network))
+@router.post("/login", response_model_exclude_none=True, responses=problems(401, 429))
+async def login(body: schemas.Login, visit: ThisVisit) -> Tokens:
+    account = await _find_account(visit, body.email)
+    limits = _login_limits(visit, body.email, known=bool(account and account.known_network))
     with structlog.contextvars.bound_contextvars(user_id=str(account.id) if account else None):
         await admit(visit.sessions, *limits)
-        fits, renewed = await visit.passwords.verify(password, account.password_hash if account else None)
+        fits, renewed = await visit.passwords.verify(body.password, account.password_hash if account else None)
         if account and fits:
             async with visit.sessions.begin() as session:
                 if await _still_the_same(session, account):
@@ -109,69 +111,89 @@ async def login(visit: Visit, email: str, password: str) -> NewTokens:
                         await session.execute(own.values(password_hash=renewed))
                     await succeed(session, *limits)
                     log.info("login")
-                    return open_session(session, account.id, visit)
+                    return open_session(session, account.id, visit, cookies=body.cookies)
         log.warning("login failed")
     raise Problem(401, "E-mail address and password do not belong together.", title="Wrong login")
 
 
-async def forgot_password(visit: Visit, email: str) -> None:
-    """Mail a link; to an address without an account, that there is none."""
+@router.post("/token", include_in_schema=False)
+async def login_from_docs(request: Request, visit: ThisVisit) -> Tokens:
+    """The form that "Authorize" in /docs sends. For all others there is `login`: OAuth does without passwords now."""
+    if not visit.settings.shows_docs:
+        raise Problem(404, "Only the documentation uses this.")
+    form = parse_qs((await request.body()).decode(errors="replace"))
+    name, password = (form.get(field, [""])[0] for field in ("username", "password"))
+    try:
+        return await login(schemas.Login(email=name, password=password), visit)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+@router.post("/forgot-password", status_code=202, responses=problems(429))
+async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
+    """A link is mailed; to an address without an account, that there is none."""
     await admit(visit.sessions, FORGOT_NETWORK.of(visit.network))
-    if not await _may_mail(visit, email):
-        return
-    async with visit.sessions.begin() as session:
-        found = select(User.id, User.email, User.name).where(users.has_email(email), User.active)
-        user_id, address, name = (await session.execute(found)).one_or_none() or (None, email, email)
-        token = _new_email_token(session, user_id, Purpose.RESET_PASSWORD)
-        link = f"{visit.settings.public_url}/reset-password#token={token}"
-        _mail(session, address, name, "reset" if user_id else "reset_unknown", link)
+    if await may_mail(visit, body.email):
+        async with visit.sessions.begin() as session:
+            found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
+            user_id, address, name = (await session.execute(found)).one_or_none() or (None, body.email, body.email)
+            token = new_email_token(session, user_id, Purpose.RESET_PASSWORD)
+            mail(session, visit, address, name, "reset" if user_id else "reset_unknown", token)
+    return Sent()
 
 
-async def reset_password(visit: Visit, token: str, new_password: str) -> NewTokens:
-    """Set a new password, end all sessions and open one, which lets the owner in while others fail to."""
+@router.post("/reset-password", response_model_exclude_none=True)
+async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Tokens:
+    """Set a new password with the token of the mail. It ends all sessions and opens one."""
     async with visit.sessions() as session:
-        owner = await session.scalar(select(User).join(EmailToken).where(*_usable(token, Purpose.RESET_PASSWORD)))
+        found = select(User).join(EmailToken).where(*usable(body.token, Purpose.RESET_PASSWORD))
+        owner = await session.scalar(found)
     if owner is None:
-        raise _invalid_link()
-    _check_new(visit, new_password, owner, field="new_password")
-    password_hash = await visit.passwords.hash(new_password)
+        raise invalid_link()
+    _check_new(visit, body.new_password, owner, field="new_password")
+    password_hash = await visit.passwords.hash(body.new_password)
     async with visit.sessions.begin() as session:
-        await _use(session, token, Purpose.RESET_PASSWORD)
-        await _set_password(session, owner, password_hash)
+        await use(session, body.token, Purpose.RESET_PASSWORD)
+        await _set_password(session, visit, owner, password_hash)
+        # So the owner gets in, even while others fail to on purpose.
         await succeed(session, *_login_limits(visit, owner.email, known=False))
         log.info("password reset", user_id=str(owner.id))
         return open_session(session, owner.id, visit)
 
 
-async def change_password(visit: Visit, caller: Caller, password: str, new_password: str) -> None:
-    _check_new(visit, new_password, caller, field="new_password")
-    account = await confirm_password(visit, caller, password)
-    password_hash = await visit.passwords.hash(new_password)
+@router.post("/change-password", status_code=204, responses=problems(401, 403, 409, 429))
+async def change_password(body: schemas.PasswordChange, caller: CurrentUser, visit: ThisVisit) -> None:
+    """It ends all other sessions."""
+    _check_new(visit, body.new_password, caller, field="new_password")
+    account = await _confirm_password(visit, caller, body)
+    password_hash = await visit.passwords.hash(body.new_password)
     async with visit.sessions.begin() as session:
         if not await _still_the_same(session, account):
             raise Problem(409, "The password has been changed meanwhile.", title="Changed meanwhile")
-        await _set_password(session, caller, password_hash, but=caller.session_id)
+        await _set_password(session, visit, caller, password_hash, but=caller.session_id)
         log.info("password changed", user_id=str(caller.id))
 
 
-async def change_email(visit: Visit, caller: Caller, password: str, new_email: str) -> None:
-    """Mail a link to the new address; the old one stays until it is followed."""
-    await confirm_password(visit, caller, password)
-    if not await _may_mail(visit, new_email):
-        return
-    async with visit.sessions.begin() as session:
-        taken = await session.scalar(select(exists().where(users.has_email(new_email), User.id != caller.id)))
-        token = _new_email_token(session, None if taken else caller.id, Purpose.CHANGE_EMAIL, new_email)
-        link = f"{visit.settings.public_url}/confirm-email#token={token}"
-        _mail(session, new_email, caller.name, "new_email_taken" if taken else "new_email", link)
+@router.post("/change-email", status_code=202, responses=problems(401, 403, 429))
+async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: ThisVisit) -> Sent:
+    """A link is mailed to the new address; the old one stays until it is followed."""
+    await _confirm_password(visit, caller, body)
+    if await may_mail(visit, body.new_email):
+        async with visit.sessions.begin() as session:
+            others = users.has_email(body.new_email), User.id != caller.id
+            taken = await session.scalar(select(exists().where(*others)))
+            token = new_email_token(session, None if taken else caller.id, Purpose.CHANGE_EMAIL, body.new_email)
+            mail(session, visit, body.new_email, caller.name, "new_email_taken" if taken else "new_email", token)
+    return Sent()
 
 
-async def confirm_email(session: AsyncSession, token: str) -> None:
-    used = await _use(session, token, Purpose.CHANGE_EMAIL)
-    user = await users.get_user(session, used.user_id) if used.user_id else None
-    if user is None:
-        raise _invalid_link()
-    _mail(session, user.email, user.name, "email_changed")
+@router.post("/confirm-email", status_code=204, responses=problems(404, 409))
+async def confirm_email(body: schemas.Confirmation, session: Session, visit: ThisVisit) -> None:
+    used = await use(session, body.token, Purpose.CHANGE_EMAIL)
+    if used.user_id is None:
+        raise invalid_link()
+    user = await users.get_user(session, used.user_id)
+    mail(session, visit, user.email, user.name, "email_changed")
     with users.unique_email():
         changed = update(User).where(User.id == user.id).values(email=used.new_email, version=User.version + 1)
         await session.execute(changed)
@@ -179,27 +201,31 @@ async def confirm_email(session: AsyncSession, token: str) -> None:
     log.info("e-mail address changed", user_id=str(user.id))
 
 
-async def deactivate(visit: Visit, caller: Caller, password: str) -> None:
+@router.post("/deactivate", status_code=204, responses=problems(401, 403, 404, 409, 429))
+async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
     """Close the account; an administrator can open it again."""
-    await confirm_password(visit, caller, password)
+    await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.deactivate_user(session, caller.id)
     log.info("account deactivated", user_id=str(caller.id))
+    clear_cookies(visit.response)
 
 
-async def delete_account(visit: Visit, caller: Caller, password: str) -> None:
+@router.post("/delete-account", status_code=204, responses=problems(401, 403, 409, 429))
+async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
     """Delete the user, and with them whatever refers to them with ON DELETE CASCADE."""
-    await confirm_password(visit, caller, password)
+    await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.keep_an_administrator(session, caller.id)
         await session.execute(delete(User).where(User.id == caller.id))
     log.info("account deleted", user_id=str(caller.id))
+    clear_cookies(visit.response)
 
 
-async def confirm_password(visit: Visit, caller: Caller, password: str) -> Account:
+async def _confirm_password(visit: Visit, caller: Caller, body: schemas.PasswordOnly) -> Account:
     account, limit = await _find_account(visit, caller.email), LOGIN_HERE.of(visit.network, str(caller.id))
     await admit(visit.sessions, limit)
-    fits, _ = await visit.passwords.verify(password, account.password_hash if account else None)
+    fits, _ = await visit.passwords.verify(body.password, account.password_hash if account else None)
     if not account or not fits:
         log.warning("password wrong", user_id=str(caller.id))
         raise Problem(403, "This is not your password.", title="Wrong password")
@@ -233,58 +259,15 @@ def _login_limits(visit: Visit, email: str, *, known: bool) -> tuple[Limit, ...]
     return limits if known else (*limits, LOGIN_ACCOUNT.of(address))
 
 
-async def _may_mail(visit: Visit, email: str) -> bool:
-    address = email.casefold()
-    if await take(visit.sessions, MAIL_HERE.of(visit.network, address), MAIL_ADDRESS.of(address)):
-        log.warning("mail withheld")
-        return False
-    return True
-
-
-def _mail(session: AsyncSession, address: str, name: str, template: str, link: str = "") -> None:
-    words = {"product": NAME, "minutes": str(LINK_MINUTES), "hours": str(SIGN_UP_HOURS)}
-    post(session, address, MAILS / f"{template}.txt", name=name, link=link, **words)
-
-
 async def _set_password(
-    session: AsyncSession, owner: User | Caller, password_hash: str, *, but: UUID | None = None
+    session: AsyncSession, visit: Visit, owner: User | Caller, password_hash: str, *, but: UUID | None = None
 ) -> None:
     values = {"password_hash": password_hash, "changed_at": clock.now()}
     new = insert(Credential).values(user_id=owner.id, **values)
     await session.execute(new.on_conflict_do_update(index_elements=[Credential.user_id], set_=values))
     await session.execute(delete(EmailToken).where(EmailToken.user_id == owner.id))
     await end_sessions(session, owner.id, but=but)
-    _mail(session, owner.email, owner.name, "password_changed")
-
-
-def _new_email_token(
-    session: AsyncSession, user_id: UUID | None, purpose: Purpose, new_email: str | None = None
-) -> str:
-    now, token = clock.now(), new_token()
-    what = {"user_id": user_id, "purpose": purpose.value, "new_email": new_email}
-    end = now + timedelta(minutes=LINK_MINUTES)
-    session.add(EmailToken(token_hash=digest(token), created_at=now, expires_at=end, **what))
-    return token
-
-
-def _usable(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
-    # Bound to the password: one that was set after the link was made voids it.
-    newer = exists().where(Credential.user_id == EmailToken.user_id, Credential.changed_at > EmailToken.created_at)
-    known = EmailToken.token_hash == digest(token), EmailToken.purpose == purpose.value
-    return *known, EmailToken.expires_at > clock.now(), ~newer
-
-
-async def _use(session: AsyncSession, token: str, purpose: Purpose) -> EmailToken:
-    used: EmailToken | None = await session.scalar(
-        delete(EmailToken).where(*_usable(token, purpose)).returning(EmailToken)
-    )
-    if used is None:
-        raise _invalid_link()
-    return used
-
-
-def _invalid_link() -> Problem:
-    return Problem(400, "The link is unknown, used up or expired. Ask for another one.", title="Invalid link")
+    mail(session, visit, owner.email, owner.name, "password_changed")
 
 
 async def clean_up(sessions: Sessions) -> None:

@@ -22,14 +22,10 @@ def read_access_token(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
         return token.strip() if scheme.lower() == "bearer" else ""
-    return _read_cookie(request, ACCESS_COOKIE)
+    return read_cookie(request, ACCESS_COOKIE)
 
 
-def read_refresh_token(request: Request) -> str | None:
-    return _read_cookie(request, REFRESH_COOKIE)
-
-
-def _read_cookie(request: Request, name: str) -> str | None:
+def read_cookie(request: Request, name: str) -> str | None:
     cookie = request.cookies.get(name)
     if cookie is not None and request.method not in SAFE_METHODS and not request.headers.get(CSRF_HEADER):
         detail = f"With cookies, a request that changes something needs the header {CSRF_HEADER}: 1."

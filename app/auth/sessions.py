@@ -1,96 +1,84 @@
 """Sessions: opened by a login, carried on by refresh tokens, recognised by access tokens, and ended.
 
-Both tokens are random and stored as SHA-256 only, and every request asks the database: what was ended is refused at
-once, and there is no signing key to lose. A refresh token begins with the secret of its family, so one that was used
-before is told from one that never existed: it ends the session, because one of the two who have it has stolen it.
+How tokens are kept and how reuse is noticed, with the reasons: docs/accounts.md.
 """
 
-import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
-from typing import NamedTuple
+from secrets import token_urlsafe
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 import structlog
-from fastapi import Request
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import BindParameter, ColumnElement, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.auth.cookies import read_access_token
+from app.auth.cookies import REFRESH_COOKIE, clear_cookies, read_access_token, read_cookie, set_cookies
 from app.auth.models import LoginSession
 from app.auth.passwords import Passwords
+from app.auth.schemas import Refresh, SessionList, SessionRead, Tokens
 from app.auth.throttle import Sessions, network_of
 from app.config import Settings
-from app.database import Lookup
-from app.errors import Problem
-from app.users.access import COLUMNS, Caller
+from app.database import Lookup, Session
+from app.errors import Problem, problems
+from app.users.access import COLUMNS, Caller, CurrentUser
 from app.users.models import Role, User
 
 log = structlog.get_logger(__name__)
+router = APIRouter()
 
-FAMILY_BYTES = 16
+FAMILY_LENGTH = 22  # characters: 16 random bytes
 DEVICE_LENGTH = 200
 TRY_ANOTHER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Visit(NamedTuple):
-    """What a request brings along."""
+    """What a request brings along, and the answer that may get cookies."""
 
     sessions: Sessions
     passwords: Passwords
     settings: Settings
     network: str
     device: str
+    response: Response
 
 
-class NewTokens(NamedTuple):
-    access: str
-    refresh: str
-    access_seconds: int
-    refresh_expires_at: datetime
-
-
-def invalid_token() -> Problem:
-    return Problem(401, "The token is unknown, used up or expired.", title="Invalid token", headers=TRY_ANOTHER)
-
-
-def new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def digest(secret: str | bytes) -> bytes:
-    """Return what is stored of a random secret; it needs no slow hash, because nobody can guess it."""
-    return sha256(secret.encode() if isinstance(secret, str) else secret).digest()
-
-
-async def visit_of(request: Request) -> Visit:
+async def _visit_of(request: Request, response: Response) -> Visit:
     state, network = request.app.state, network_of(request.scope["state"]["address"])
-    agent = request.headers.get("user-agent", "")[:DEVICE_LENGTH]
-    device = "".join(character for character in agent if character.isprintable())
-    return Visit(state.sessions, state.passwords, state.settings, network, device)
+    device = "".join(filter(str.isprintable, request.headers.get("user-agent", "")[:DEVICE_LENGTH]))
+    return Visit(state.sessions, state.passwords, state.settings, network, device, response)
 
 
-def open_session(session: AsyncSession, user_id: UUID, visit: Visit) -> NewTokens:
-    now, family = clock.now(), secrets.token_bytes(FAMILY_BYTES)
+ThisVisit = Annotated[Visit, Depends(_visit_of)]
+
+
+def digest(secret: str) -> bytes:
+    """Return what is stored of a random secret; it needs no slow hash, because nobody can guess it."""
+    return sha256(secret.encode()).digest()
+
+
+def open_session(session: AsyncSession, user_id: UUID, visit: Visit, *, cookies: bool = False) -> Tokens:
+    now, family = clock.now(), token_urlsafe(16)
     end = now + timedelta(days=visit.settings.session_days)
     login = LoginSession(user_id=user_id, family_hash=digest(family), created_at=now, expires_at=end)
     login.device, login.network = visit.device, visit.network
     session.add(login)
-    return _issue(login, family, visit.settings)
+    return _issue(login, family, visit, cookies=cookies)
 
 
-def _issue(login: LoginSession, family: bytes, settings: Settings) -> NewTokens:
-    now, access, secret = clock.now(), new_token(), secrets.token_bytes(32)
-    login.access_hash, login.refresh_hash = digest(access), digest(secret)
-    login.last_used_at = now
+def _issue(login: LoginSession, family: str, visit: Visit, *, cookies: bool) -> Tokens:
+    now, settings, access, secret = clock.now(), visit.settings, token_urlsafe(32), token_urlsafe(32)
+    login.access_hash, login.refresh_hash, login.last_used_at = digest(access), digest(secret), now
     login.access_expires_at = min(now + timedelta(minutes=settings.access_minutes), login.expires_at)
     login.idle_expires_at = min(now + timedelta(days=settings.session_idle_days), login.expires_at)
     seconds = int((login.access_expires_at - now).total_seconds())
-    return NewTokens(access, urlsafe_b64encode(family + secret).decode(), seconds, login.idle_expires_at)
+    if cookies:
+        set_cookies(visit.response, access, seconds, family + secret, login.idle_expires_at)
+        return Tokens(expires_in=seconds)
+    return Tokens(access_token=access, refresh_token=family + secret, expires_in=seconds)
 
 
 def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
@@ -101,29 +89,6 @@ def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool]
         LoginSession.created_at >= User.sessions_since,
         User.active.is_(True),
     )
-
-
-async def refresh(visit: Visit, token: str) -> NewTokens:
-    """Exchange a refresh token for new tokens. It commits by itself: a session ended by reuse must stay ended."""
-    now = clock.now()
-    try:
-        raw = urlsafe_b64decode(token.encode())
-    except ValueError:
-        raise invalid_token() from None
-    family, secret = raw[:FAMILY_BYTES], raw[FAMILY_BYTES:]
-    of_family = select(LoginSession).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
-    async with visit.sessions.begin() as session:
-        login = await session.scalar(of_family.with_for_update(of=LoginSession))
-        if login and compare_digest(login.refresh_hash, digest(secret)):
-            return _issue(login, family, visit.settings)
-        if login and now < login.last_used_at:
-            # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
-            detail = "Another request has just exchanged this token. Use what it got."
-            raise Problem(401, detail, title="Refreshed meanwhile", headers=TRY_ANOTHER)
-        if login:
-            login.ended_at = now
-            log.warning("refresh token reused", user_id=str(login.user_id), session_id=str(login.id))
-    raise invalid_token()
 
 
 CALLER = Lookup(
@@ -141,23 +106,63 @@ async def identify(request: Request) -> Caller | None:
         return None
     rows = await request.app.state.lookups.fetch(CALLER, access_hash=digest(token), now=clock.now())
     if not rows:
-        raise invalid_token()
+        raise _invalid_token()
     user_id, email, name, role, *rest = rows[0]
     return Caller(user_id, email, name, Role(role), *rest)
 
 
-async def list_sessions(session: AsyncSession, user_id: UUID) -> Sequence[LoginSession]:
-    """Return those that are not over, the last used first."""
-    own = select(LoginSession).join(User).where(LoginSession.user_id == user_id, *_alive(clock.now()))
-    return (await session.scalars(own.order_by(LoginSession.last_used_at.desc()).limit(100))).all()
+def _invalid_token() -> Problem:
+    return Problem(401, "The token is unknown, used up or expired.", title="Invalid token", headers=TRY_ANOTHER)
 
 
-async def end_session(session: AsyncSession, user_id: UUID, session_id: UUID) -> None:
-    own = LoginSession.user_id == user_id, LoginSession.id == session_id, LoginSession.ended_at.is_(None)
+@router.post("/refresh", response_model_exclude_none=True, responses=problems(401, 403))
+async def refresh(body: Refresh, visit: ThisVisit, request: Request) -> Tokens:
+    """Exchange a refresh token for new tokens. Each works once: a second use ends the session."""
+    now, cookies = clock.now(), body.refresh_token is None
+    token = body.refresh_token or read_cookie(request, REFRESH_COOKIE) or ""
+    family, secret = token[:FAMILY_LENGTH], token[FAMILY_LENGTH:]
+    of_family = select(LoginSession).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
+    async with visit.sessions.begin() as session:
+        login = await session.scalar(of_family.with_for_update(of=LoginSession))
+        if login and compare_digest(login.refresh_hash, digest(secret)):
+            return _issue(login, family, visit, cookies=cookies)
+        if login and now < login.last_used_at:
+            # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
+            detail = "Another request has just exchanged this token. Use what it got."
+            raise Problem(401, detail, title="Refreshed meanwhile", headers=TRY_ANOTHER)
+        if login:
+            login.ended_at = now
+            log.warning("refresh token reused", user_id=str(login.user_id), session_id=str(login.id))
+    raise _invalid_token()  # after the commit: a session ended by reuse must stay ended
+
+
+@router.get("/sessions", responses=problems(401))
+async def list_sessions(caller: CurrentUser, session: Session) -> SessionList:
+    """Where I am logged in, last used first; `last_used_at` is exact to the life of an access token."""
+    own = select(LoginSession).join(User).where(LoginSession.user_id == caller.id, *_alive(clock.now()))
+    logins = await session.scalars(own.order_by(LoginSession.last_used_at.desc()).limit(100))
+    items = [SessionRead.model_validate(vars(login) | {"current": login.id == caller.session_id}) for login in logins]
+    return SessionList(items=items)
+
+
+@router.post("/logout", status_code=204, responses=problems(401, 403, 404))
+async def logout(caller: CurrentUser, session: Session, response: Response) -> None:
+    await end_session(caller.session_id, caller, session)
+    clear_cookies(response)
+
+
+@router.delete("/sessions/{session_id}", status_code=204, responses=problems(401, 403, 404))
+async def end_session(session_id: UUID, caller: CurrentUser, session: Session) -> None:
+    own = LoginSession.user_id == caller.id, LoginSession.id == session_id, LoginSession.ended_at.is_(None)
     statement = update(LoginSession).where(*own).values(ended_at=clock.now()).returning(LoginSession.id)
     if await session.scalar(statement) is None:
         raise Problem(404, "There is no such session.")
-    log.info("session ended", user_id=str(user_id), session_id=str(session_id))
+    log.info("session ended", user_id=str(caller.id), session_id=str(session_id))
+
+
+@router.delete("/sessions", status_code=204, responses=problems(401, 403))
+async def end_other_sessions(caller: CurrentUser, session: Session) -> None:
+    await end_sessions(session, caller.id, but=caller.session_id)
 
 
 async def end_sessions(session: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> None:
