@@ -1,32 +1,31 @@
-"""The outbox: `post` puts a mail into it within the caller's transaction, `deliver` hands it over later.
+"""The outbox: `post` puts a mail into it, `deliver` hands it over later. What is guaranteed: docs/accounts.md."""
 
-A mail is sent at least once, and twice only when the process dies between the server's "accepted" and our deletion of
-the row; both copies then have the same Message-ID. Several workers never send the same mail at once: each takes a mail
-by putting off its due time.
-"""
-
+import re
 from datetime import timedelta
+from email.message import EmailMessage
+from html import escape
 from pathlib import Path
-from uuid import UUID
+from string import Template
 
 import structlog
 from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
-from app.mail.message import compose, fill
 from app.mail.models import Mail
 from app.mail.senders import Send
 
 log = structlog.get_logger(__name__)
 
+LAYOUT = Template((Path(__file__).parent / "layout.html").read_text(encoding="utf-8"))
 FIRST_PAUSE = timedelta(minutes=1)  # longer than any attempt takes; doubled with each
 ATTEMPTS = 12  # for nearly three days
 
 
 def post(session: AsyncSession, recipient: str, template: Path, **values: str) -> None:
     """Write a mail that is sent if, and only if, the transaction is committed."""
-    subject, body = fill(template, **values)
+    # The subject is the template's first line, which holds nothing that somebody has typed.
+    subject, _, body = Template(template.read_text(encoding="utf-8")).substitute(values).partition("\n\n")
     session.add(Mail(recipient=recipient, subject=subject, body=body, due_at=clock.now()))
 
 
@@ -35,20 +34,21 @@ async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, sender
     sent = 0
     while mail := await _take(sessions):
         try:
-            await send(compose(mail, sender))
-        except Exception as error:  # noqa: BLE001 - whatever keeps one mail back must not keep back the others
-            log.warning("mail failed", mail_id=str(mail.id), attempt=mail.attempts, error=type(error).__name__)
-            if mail.attempts >= ATTEMPTS:
-                log.error("mail given up", mail_id=str(mail.id))  # noqa: TRY400 - an SMTP error names the recipient
-                await _remove(sessions, mail.id)
-        else:
-            await _remove(sessions, mail.id)
+            await send(_compose(mail, sender))
             log.info("mail sent", mail_id=str(mail.id))
             sent += 1
+        except Exception as error:  # noqa: BLE001 - whatever keeps one mail back must not keep back the others
+            log.warning("mail failed", mail_id=str(mail.id), attempt=mail.attempts, error=type(error).__name__)
+            if mail.attempts < ATTEMPTS:
+                continue
+            log.error("mail given up", mail_id=str(mail.id))  # noqa: TRY400 - an SMTP error names the recipient
+        async with sessions.begin() as session:
+            await session.execute(delete(Mail).where(Mail.id == mail.id))
     return sent
 
 
 async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
+    # Putting off its due time keeps other workers from it, and is when it is tried again.
     now = clock.now()
     due = select(Mail.id).where(Mail.due_at <= now).order_by(Mail.due_at).limit(1).with_for_update(skip_locked=True)
     pause = FIRST_PAUSE * func.pow(2, Mail.attempts)
@@ -57,6 +57,20 @@ async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
         return await session.scalar(taken.values(attempts=Mail.attempts + 1, due_at=literal(now) + pause))
 
 
-async def _remove(sessions: async_sessionmaker[AsyncSession], mail_id: UUID) -> None:
-    async with sessions.begin() as session:
-        await session.execute(delete(Mail).where(Mail.id == mail_id))
+def _compose(mail: Mail, sender: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, mail.recipient, mail.subject
+    # The same at every attempt, so that a receiver can tell a repetition. Its time is that of the row.
+    message["Message-ID"] = f"<{mail.id}@{sender.rpartition('@')[2].rstrip('>')}>"
+    message["Date"] = mail.created_at
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.body)
+    message.add_alternative(_as_html(mail), subtype="html")
+    return message
+
+
+def _as_html(mail: Mail) -> str:
+    # Escaped before links are made: names are what somebody has typed.
+    paragraphs = [escape(paragraph).replace("\n", "<br>\n") for paragraph in mail.body.strip().split("\n\n")]
+    linked = (re.sub(r"https?://[^\s<]+", r'<a href="\g<0>">\g<0></a>', paragraph) for paragraph in paragraphs)
+    return LAYOUT.substitute(subject=escape(mail.subject), body="\n".join(f"<p>{text}</p>" for text in linked))

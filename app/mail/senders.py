@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -27,16 +26,16 @@ def sender(settings: Settings) -> Send:
 def _by_smtp(url: str) -> Send:
     parts = urlsplit(url)
     tls = parts.scheme == "smtps"
-    options: dict[str, Any] = {
-        "hostname": parts.hostname,
-        "port": parts.port or (465 if tls else 587),
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
-        "use_tls": tls,
-        "start_tls": False if tls else None,  # None: where the server offers it
-        "timeout": SMTP_SECONDS,
-    }
-    return partial(aiosmtplib.send, **options)
+    return partial(
+        aiosmtplib.send,
+        hostname=parts.hostname,
+        port=parts.port or (465 if tls else 587),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        use_tls=tls,
+        start_tls=False if tls else None,  # None: where the server offers it
+        timeout=SMTP_SECONDS,
+    )
 
 
 def _into_folder(folder: Path, *, show: bool) -> Send:
