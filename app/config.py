@@ -14,20 +14,14 @@ NAME = "starter-fastapi-project"
 ROOT = Path(__file__).resolve().parent.parent
 
 NEEDS_DATABASE = 'DATABASE_URL is not set; use `make run`, or first: export DATABASE_URL="$(handrail db url)"'
-PRODUCTION_NEEDS = {
-    "database_url": "DATABASE_URL, e.g. postgresql://user:password@host/name",
-    "smtp_url": "SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)",
-    "public_url": "PUBLIC_URL, where people reach you: https://www.example.com",
-}
 
-# Parameters of libpq, PostgreSQL's C library, that providers put into their URLs. asyncpg translates most of libpq's
-# parameters, but would pass these on to the server, which refuses them.
-LIBPQ_ONLY = {
+# Parameters that providers put into their URLs for libpq, PostgreSQL's C library, and others do for SQLAlchemy. asyncpg
+# translates most of libpq's, but would pass these on to the server, which refuses them.
+NOT_FOR_ASYNCPG = {
     *("channel_binding", "connect_timeout", "gssencmode", "load_balance_hosts", "pgbouncer", "sslcompression"),
     *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "sslsni", "tcp_user_timeout"),
+    *("async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"),
 }
-# Parameters of SQLAlchemy's dialect, which it would take out of the URL before asyncpg sees it.
-DIALECT_ONLY = {"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"}
 
 
 def _as_dsn(url: SecretStr) -> SecretStr:
@@ -43,9 +37,9 @@ def _as_dsn(url: SecretStr) -> SecretStr:
         raise ValueError("must begin with postgresql:// (postgres:// will do, and the name of a driver is ignored)")
     if parts.netloc.count("@") > 1 or "@" in parts.path or parts.fragment:
         raise ValueError("has a bare special character in user or password; write %40 for @, %23 for #, %2F for /")
-    if "ssl" in query:  # how SQLAlchemy's users spell sslmode for asyncpg
-        query["sslmode"] = {"true": "require", "false": "disable"}.get(query["ssl"].lower(), query["ssl"])
-    known = {name: value for name, value in query.items() if name not in {"ssl", *DIALECT_ONLY, *LIBPQ_ONLY}}
+    if ssl := query.pop("ssl", ""):  # how SQLAlchemy's users spell sslmode for asyncpg
+        query["sslmode"] = {"true": "require", "false": "disable"}.get(ssl.lower(), ssl)
+    known = {name: value for name, value in query.items() if name not in NOT_FOR_ASYNCPG}
     parameters = urlencode(known, safe="/", quote_via=quote)
     return SecretStr(f"postgresql://{parts.netloc}{parts.path}?{parameters}".removesuffix("?"))
 
@@ -92,7 +86,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[list[IPv4Network | IPv6Network], *CommaSeparated] = []
     # Other origins whose pages may call this service with the user's cookies.
     cors_origins: Annotated[list[Origin], *CommaSeparated] = []
-    docs: bool | None = None  # /docs and /openapi.json; None means: in development
+    # /docs and /openapi.json: open in development, and elsewhere when switched on.
+    docs: Annotated[bool, Field(default_factory=lambda values: values.get("environment") == "development")]
 
     # What readiness makes of edits by hand that `handrail drift --record` has found: nothing, a line in the log, 503.
     drift: Literal["off", "warn", "fail"] = "off"
@@ -111,21 +106,19 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _is_complete(cls, values: dict[str, Any]) -> dict[str, Any]:
-        given = {name for name, value in values.items() if value} | (
-            {"smtp_url"} if values.get("mail_folder") else set()
-        )
-        if not str(values.get("public_url")).startswith("https://"):
-            given.discard("public_url")
-        for name, needed in PRODUCTION_NEEDS.items():
-            if name not in given and values.get("environment") == "production":
-                raise ValueError(f"ENVIRONMENT=production needs {needed}")
-        if "database_url" not in given:
+        mails = values.get("smtp_url") or values.get("mail_folder")
+        reachable = str(values.get("public_url")).startswith("https://")
+        needs = {
+            "DATABASE_URL, e.g. postgresql://user:password@host/name": values.get("database_url"),
+            "SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)": mails,
+            "PUBLIC_URL, where people reach you: https://www.example.com": reachable,
+        }
+        for need, given in needs.items():
+            if not given and values.get("environment") == "production":
+                raise ValueError(f"ENVIRONMENT=production needs {need}")
+        if not values.get("database_url"):
             raise ValueError(NEEDS_DATABASE)
         return values
-
-    @property
-    def shows_docs(self) -> bool:
-        return self.environment == "development" if self.docs is None else self.docs
 
 
 def load_settings(env_file: Path = ROOT / ".env") -> Settings:

@@ -1,7 +1,4 @@
-"""Every error leaves the service as `application/problem+json` (RFC 9457): type, title, status and detail.
-
-No answer repeats what the client sent or shows what happened inside; that belongs in the log.
-"""
+"""Errors leave as `application/problem+json` (RFC 9457), and show neither what was sent nor what happened inside."""
 
 import json
 import logging
@@ -18,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Scope
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +35,10 @@ TITLES = {
 }
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
 MEDIA_TYPE = "application/problem+json"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+INVALID = "The request does not have the expected form."
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, TimeoutError)
 # SQLSTATEs, or how they begin, of a database that cannot serve now: connection lost, no resources left, shutting down
 # or statement cancelled, login refused, no such database, serialization, deadlock, lock timeout, standby only.
 OUTAGES = ("08", "53", "57", "28", "3D", "40001", "40P01", "55P03", "25006")
@@ -71,13 +69,10 @@ class Problem(Exception):
         return Response(json.dumps(content), self.status, self.headers, MEDIA_TYPE)
 
 
-def invalid(*errors: Mapping[str, object], title: str = "") -> Problem:
-    return Problem(422, "The request does not have the expected form.", title, errors=errors)
-
-
 def invalid_field(field: str, message: str, title: str = "") -> Problem:
     """Return what only the service can judge about a field of the body."""
-    return invalid({"location": ["body", field], "message": message, "type": "value_error"}, title=title)
+    error = {"location": ["body", field], "message": message, "type": "value_error"}
+    return Problem(422, INVALID, title, errors=[error])
 
 
 def as_problem(error: Exception) -> Problem | None:
@@ -89,7 +84,7 @@ def as_problem(error: Exception) -> Problem | None:
             detail = "" if error.detail == phrases.get(error.status_code) else str(error.detail)
             return Problem(error.status_code, detail, headers=error.headers)
         case RequestValidationError():
-            return invalid(*(_invalid_input(entry) for entry in error.errors()[:20]))
+            return Problem(422, INVALID, errors=[_invalid_input(entry) for entry in error.errors()[:20]])
         case DBAPIError() if _unstorable(error):
             return Problem(422, "The request holds a value that cannot be stored.", errors=[])
         case DBAPIError() if sqlstate(error) in OVERTAKEN:
@@ -121,8 +116,7 @@ def _of_database(error: TimeoutError) -> bool:
 
 def _unstorable(error: DBAPIError) -> bool:
     # A number that does not fit, or half a character, is noticed by asyncpg before PostgreSQL sees it.
-    cause = error.orig and error.orig.__cause__ and error.orig.__cause__.__cause__
-    return sqlstate(error) in UNSTORABLE or isinstance(cause, OverflowError | UnicodeError)
+    return sqlstate(error) in UNSTORABLE or isinstance(error.driver_exception.__cause__, OverflowError | UnicodeError)
 
 
 def _invalid_input(error: Mapping[str, Any]) -> dict[str, object]:
@@ -136,12 +130,11 @@ def _invalid_input(error: Mapping[str, Any]) -> dict[str, object]:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what a route's `responses=` needs to document these errors."""
-    return {status: {"description": TITLES[status], "content": _content(status)} for status in statuses}
-
-
-def _content(status: int) -> dict[str, Any]:
-    name = "ValidationProblem" if status == 422 else "Problem"
-    return {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    documented: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        schema = {"$ref": f"#/components/schemas/{'ValidationProblem' if status == 422 else 'Problem'}"}
+        documented[status] = {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+    return documented
 
 
 def _object(required: Mapping[str, object], **optional: object) -> dict[str, Any]:
@@ -162,39 +155,29 @@ class ProblemAPI(FastAPI):
     """FastAPI whose errors are all problems, in what it answers and in what its OpenAPI document says."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        answered = (Problem, HTTPException, RequestValidationError, DBAPIError, PoolTimeoutError, PostgresError)
-        for kind in (*answered, InterfaceError, TimeoutError):
-            self.add_exception_handler(kind, self._answer)
-        self.add_exception_handler(Exception, self._fault)
+        answered = (Problem, HTTPException, RequestValidationError, *DATABASE_ERRORS)
+        super().__init__(exception_handlers=dict.fromkeys(answered, self._answer), **options)
+        # The error itself goes on to the server, which logs it.
+        self.add_exception_handler(Exception, lambda _request, _error: Problem(500).answer())
 
     async def _answer(self, request: Request, error: Exception) -> Response:
         problem = as_problem(error)
         if problem is None:
             raise error
         if problem.status == 405:  # FastAPI tells only the methods of the first route with this path
-            scope = {**request.scope, "headers": []}
-            allowed = (method for method in METHODS if self._knows(scope, "GET" if method == "HEAD" else method))
-            problem.headers["Allow"] = ", ".join(allowed)
+            scopes = ({**request.scope, "headers": [], "method": method} for method in METHODS)
+            known = [s["method"] for s in scopes if any(r.matches(s)[0] is Match.FULL for r in self.routes)]
+            problem.headers["Allow"] = ", ".join(known).replace("GET", "GET, HEAD")
         return problem.answer()
 
-    def _knows(self, scope: Scope, method: str) -> bool:
-        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in self.routes)
-
-    async def _fault(self, request: Request, error: Exception) -> Response:
-        return Problem(500).answer()  # the error itself goes on to the server, which logs it
-
     def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema:
-            return self.openapi_schema
-        document = super().openapi()
+        document = super().openapi()  # the same every time, and so is what is done to it here
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for replaced in ("HTTPValidationError", "ValidationError"):
             schemas.pop(replaced, None)
         schemas |= SCHEMAS
         for operation in (operation for path in document["paths"].values() for operation in path.values()):
-            documented = (
-                (400, 413, 422) if "requestBody" in operation else (422,) if "422" in operation["responses"] else ()
-            )
+            documented = [422] if "422" in operation["responses"] else []
+            documented += [400, 413] if "requestBody" in operation else []
             operation["responses"] |= {str(status): problem for status, problem in problems(*documented).items()}
         return document

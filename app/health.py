@@ -48,7 +48,8 @@ async def live() -> dict[str, str]:
 @router.get("/ready", responses=problems(503))
 async def ready(request: Request) -> dict[str, str]:
     """The database answers, and is at the revision that this code was written for."""
-    current = await _current_revisions(request.app.state.health)
+    lookups, drift = request.app.state.health, request.app.state.settings.drift
+    current = frozenset(await _fetch(lookups, VERSIONS, VERSION_TABLE))
     heads, known = await asyncio.to_thread(_shipped_revisions, ROOT)
     at, needed = (", ".join(sorted(revisions)) or "none" for revisions in (current, heads))
     if not current <= known:
@@ -57,19 +58,11 @@ async def ready(request: Request) -> dict[str, str]:
     if current != heads:
         detail = f"The database is at {at}, needed is {needed}: run `alembic upgrade head`."
         raise Problem(503, detail, title="Database behind")
-    if (drift := request.app.state.settings.drift) != "off" and await _is_edited(request.app.state.health):
+    if drift != "off" and any(steps != "[]" for steps in await _fetch(lookups, EDITS, JOURNAL)):
         if drift == "fail":
             raise Problem(503, EDITED, title="Database edited")
         log.warning("ready, but: %s", EDITED)
     return {"status": "ready"}
-
-
-async def _current_revisions(lookups: Lookups) -> frozenset[str]:
-    return frozenset(await _fetch(lookups, VERSIONS, VERSION_TABLE))
-
-
-async def _is_edited(lookups: Lookups) -> bool:
-    return any(steps != "[]" for steps in await _fetch(lookups, EDITS, JOURNAL))
 
 
 async def _fetch(lookups: Lookups, lookup: Lookup, asked: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Logs: JSON lines in production, readable ones in development, whoever writes them.
 
-`structlog.get_logger().info("login", user_id=…)` for events; the request's id and address are added to each. No line
-holds an e-mail address, a token or a password, so none of them is ever given to a logger.
+Never give a logger an e-mail address, a token or a password. The request's id and address are added to each line.
 """
 
 import logging
@@ -9,7 +8,7 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from structlog.typing import FilteringBoundLogger, Processor
 
 STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 # Both see every line: those of structlog, and those of libraries that use Python's own logging.
@@ -32,7 +31,7 @@ def configure(environment: Literal["development", "production"]) -> FilteringBou
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*SHARED, structlog.stdlib.ExtraAdder(), _without_colors],
+            foreign_pre_chain=SHARED,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(environment)],
         )
     )
@@ -51,11 +50,6 @@ def configure(environment: Literal["development", "production"]) -> FilteringBou
         structlog.make_filtering_bound_logger(logging.INFO),
     ).bind(logger="app.requests")
     return direct
-
-
-def _without_colors(_logger: object, _method: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn says the same once more, for terminals
-    return event
 
 
 def _rendering(environment: Literal["development", "production"]) -> list[Processor]:

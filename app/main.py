@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,  # the redirect would be built from the Host header, which the client chooses
         generate_unique_id_function=lambda route: route.name,  # generated clients call their methods so
-        openapi_url="/openapi.json" if settings.shows_docs else None,
+        openapi_url="/openapi.json" if settings.docs else None,
     )
     app.state.settings = settings
     app.state.request_log = logs.configure(settings.environment)

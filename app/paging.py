@@ -1,8 +1,4 @@
-"""Lists in pages.
-
-A page continues after the last key of the one before (keyset): its cost does not grow with the number of pages, and
-rows that come or go meanwhile make no other row appear twice or not at all.
-"""
+"""Lists in pages, each after the last key of the one before (keyset): it costs no more, and skips or repeats no row."""
 
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID

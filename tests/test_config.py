@@ -85,7 +85,7 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
     }
     for name, value in complete.items():
         monkeypatch.setenv(name, value)
-    assert load_settings(Path("missing")).shows_docs is False
+    assert load_settings(Path("missing")).docs is False
     monkeypatch.delenv(left_out)
 
     assert needed in refusal()

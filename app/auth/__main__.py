@@ -1,14 +1,10 @@
-"""`python -m app.auth admin ada@example.com`: make an administrator, from a new or an existing user.
-
-The password is asked for, or read from standard input where that is no terminal. There is none by default.
-"""
+"""`python -m app.auth admin ada@example.com`: make an administrator, from a new or an existing user."""
 
 import argparse
 import asyncio
 import sys
 from getpass import getpass
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +15,7 @@ from app.config import Settings, load_settings
 from app.database import create_engine, create_sessions
 from app.errors import sqlstate
 from app.users.models import Role, User
-from app.users.schemas import Email
+from app.users.schemas import valid_email
 from app.users.service import has_email
 
 UNDEFINED_TABLE = "42P01"
@@ -27,13 +23,12 @@ UNDEFINED_TABLE = "42P01"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m app.auth", description="Manage accounts.")
-    commands = parser.add_subparsers(required=True)
-    admin = commands.add_parser("admin", help="make a user an administrator; a new user is asked for a password")
-    admin.add_argument("email")
+    parser.add_argument("command", choices=["admin"], help="make an administrator; a new user is asked for a password")
+    parser.add_argument("email")
     email = parser.parse_args().email
     try:
-        email = TypeAdapter[str](Email).validate_python(email)
-    except ValidationError:
+        email = valid_email(email)
+    except ValueError:
         sys.exit(f"{email} is not an e-mail address.")
     print(asyncio.run(make_admin(email, load_settings())))  # noqa: T201 - the command's answer
 
@@ -61,6 +56,7 @@ async def make_admin(email: str, settings: Settings) -> str:
 
 
 def read_password(email: str, settings: Settings) -> str:
+    """Ask for it, or read it from standard input where that is no terminal. There is none by default."""
     asks = sys.stdin.isatty()
     password = getpass(f"Password for {email}: ") if asks else sys.stdin.readline().rstrip("\n")
     if refused := refusal(password, settings.password_min_length, email):

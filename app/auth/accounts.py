@@ -33,7 +33,7 @@ from app.errors import Problem, invalid_field, problems
 from app.users import service as users
 from app.users.access import Caller, CurrentUser
 from app.users.models import User
-from app.users.schemas import UserRead
+from app.users.schemas import UserAdministration, UserRead
 
 log = structlog.get_logger(__name__)
 router = APIRouter()
@@ -119,7 +119,7 @@ async def login(body: schemas.Login, visit: ThisVisit) -> Tokens:
 @router.post("/token", include_in_schema=False)
 async def login_from_docs(request: Request, visit: ThisVisit) -> Tokens:
     """The form that "Authorize" in /docs sends. For all others there is `login`: OAuth does without passwords now."""
-    if not visit.settings.shows_docs:
+    if not visit.settings.docs:
         raise Problem(404, "Only the documentation uses this.")
     form = parse_qs((await request.body()).decode(errors="replace"))
     name, password = (form.get(field, [""])[0] for field in ("username", "password"))
@@ -206,7 +206,8 @@ async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: Thi
     """Close the account; an administrator can open it again."""
     await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
-        await users.deactivate_user(session, caller.id)
+        await users.keep_an_administrator(session, caller.id)
+        await users.change_user(session, caller.id, UserAdministration(active=False))
     log.info("account deactivated", user_id=str(caller.id))
     clear_cookies(visit.response)
 

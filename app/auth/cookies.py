@@ -1,8 +1,4 @@
-"""Tokens in requests and answers: in the Authorization header, or for browsers in cookies.
-
-A page of another site can make a browser send our cookies, but not a header of its own (that needs our CORS
-permission), so cookies count only together with one.
-"""
+"""Tokens in requests and answers: in the Authorization header, or for browsers in cookies."""
 
 from datetime import datetime
 from functools import partial
@@ -27,6 +23,7 @@ def read_access_token(request: Request) -> str | None:
 
 def read_cookie(request: Request, name: str) -> str | None:
     cookie = request.cookies.get(name)
+    # A page of another site can make a browser send our cookies, but no header of its own without our CORS permission.
     if cookie is not None and request.method not in SAFE_METHODS and not request.headers.get(CSRF_HEADER):
         detail = f"With cookies, a request that changes something needs the header {CSRF_HEADER}: 1."
         raise Problem(403, detail, title="CSRF header missing")

@@ -57,9 +57,6 @@ class Passwords:
         self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "passwords", _give_way)
         self._waiting = 0
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     async def hash(self, password: str) -> str:
         return await self._run(lambda: HASHER.hash(_bytes(password)))
 

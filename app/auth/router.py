@@ -19,7 +19,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.passwords = Passwords()
     async with background.every(CLEAN_UP_SECONDS, lambda: accounts.clean_up(app.state.sessions)):
         yield
-    app.state.passwords.close()
 
 
 router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503), lifespan=lifespan)

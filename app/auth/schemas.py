@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from app.auth.passwords import MAX_BYTES
 from app.users.schemas import Body, Email, Name, valid_email
@@ -89,8 +89,6 @@ class Sent(BaseModel):
 
 
 class SessionRead(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
     id: UUID
     device: str
     network: str

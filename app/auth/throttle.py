@@ -50,11 +50,8 @@ async def admit(sessions: Sessions, *limits: Limit) -> None:
 
 
 async def take(sessions: Sessions, *limits: Limit) -> int:
-    """Count an attempt for each limit, in this order; return 0, or the seconds to wait for the first that is reached.
-
-    Counting comes first, in a transaction of its own, so that attempts at the same time are all counted, and failures
-    stay counted. What one limit refuses does not count for those after it.
-    """
+    """Count an attempt for each limit until one is reached; return 0, or the seconds to wait for that one."""
+    # Counted before it is made, and committed: so attempts at the same time all count, and failures stay counted.
     now = clock.now()
     over = Attempt.ends_at <= now
     async with sessions.begin() as session:

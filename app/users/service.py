@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import violates
 from app.errors import Problem
 from app.paging import Page, fetch_page
 from app.users.access import Caller
@@ -69,11 +68,6 @@ async def keep_an_administrator(session: AsyncSession, user_id: UUID) -> None:
         raise Problem(409, "Somebody else has to become an administrator first.", title="Last administrator")
 
 
-async def deactivate_user(session: AsyncSession, user_id: UUID) -> None:
-    await keep_an_administrator(session, user_id)
-    await change_user(session, user_id, UserAdministration(active=False))
-
-
 async def administer_user(
     session: AsyncSession, admin: Caller, user_id: UUID, change: UserAdministration, versions: Collection[int] | None
 ) -> User:
@@ -101,6 +95,6 @@ def unique_email() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        if violates(error, "uq_users_email_lower"):
+        if getattr(error.driver_exception, "constraint_name", None) == User.unique_email.name:
             raise Problem(409, "Another user has this e-mail address.", title="Email taken") from error
         raise
