@@ -8,7 +8,6 @@ import asyncpg
 from fastapi import Depends
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from starlette.requests import HTTPConnection
 
@@ -126,9 +125,3 @@ async def open_session(connection: HTTPConnection) -> AsyncIterator[AsyncSession
 # "function" ends the transaction before the response is sent: a client that reads 201 finds the row, and a commit that
 # fails is answered with an error. FastAPI's default is to end it after the response.
 Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
-
-
-def violates(error: IntegrityError, constraint: str) -> bool:
-    """Whether it was this very constraint, or unique index, that refused the statement."""
-    cause = error.orig.__cause__ if error.orig else None
-    return getattr(cause, "constraint_name", None) == constraint

@@ -34,7 +34,6 @@ DOCS_HEADERS = SECURITY_HEADERS | {
     b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
 }
 DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
-TOO_LARGE = Problem(413).answer()
 
 
 class Envelope:
@@ -57,20 +56,22 @@ class Envelope:
         address = str(self._sender(scope, headers))
         state = scope.setdefault("state", {})
         state.update(request_id=request_id, address=address)
-        status, began = 500, time.perf_counter()
+        status, began, replacement = 500, time.perf_counter(), None
 
         async def send_sealed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, replacement
             if message["type"] == "http.response.start":
-                status = message["status"]
-                # Starlette answers a body that is too large by itself, outside of all handlers and in plain text.
-                own = TOO_LARGE.raw_headers if status == 413 else message["headers"]
+                status, own = message["status"], message["headers"]
+                # Starlette's middlewares answer errors by themselves, outside of all handlers.
+                if status >= 400 and (b"content-type", b"text/plain; charset=utf-8") in own:
+                    replacement = Problem(status).answer()
+                    own = replacement.raw_headers
                 names = {name for name, _ in own}
                 ours = DOCS_HEADERS if scope["path"] in DOCS else SECURITY_HEADERS
                 added = [header for header in ours.items() if header[0] not in names]
                 message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
-            elif status == 413:
-                message["body"] = TOO_LARGE.body
+            elif replacement:
+                message["body"] = replacement.body
             await send(message)
 
         # They stay bound after a failure, for the line that the server then writes; each request has a task,

@@ -23,12 +23,8 @@ VERSION_TABLE, JOURNAL = (f'"{SCHEMA}".{name}' for name in ("alembic_version", "
 EDITED = "The database was changed by hand: `handrail drift` shows it, and both ways out."
 VERSIONS = Lookup(select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA)))
 # The newest entry of these kinds lists what was changed by hand since the last migration.
-EDITS = Lookup(
-    text(
-        f"SELECT steps FROM {JOURNAL} WHERE direction IN ('drift', 'revert', 'baseline') "  # noqa: S608
-        "ORDER BY id DESC LIMIT 1"
-    )
-)
+KINDS = "('drift', 'revert', 'baseline')"
+EDITS = Lookup(text(f"SELECT steps FROM {JOURNAL} WHERE direction IN {KINDS} ORDER BY id DESC LIMIT 1"))  # noqa: S608
 # What SQLSTATEs that begin so mean for an operator. Where the server is and who logs in is in the log only.
 REFUSALS = {
     "28": "refuses the login of this service",

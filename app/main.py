@@ -5,9 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.datastructures import Headers
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app import background, health, logs
@@ -15,21 +13,14 @@ from app.auth import router as auth
 from app.config import NAME, Settings, load_settings
 from app.database import Lookups, create_engine, create_sessions
 from app.envelope import Envelope
-from app.errors import Problem, ProblemAPI
+from app.errors import ProblemAPI
 from app.mail import outbox
-from app.mail.senders import sender
+from app.mail.outbox import sender
 from app.users import router as users
 
 MAX_BODY_SIZE = 1024 * 1024  # bytes; a route that takes more says so with its own max_body_size
 LOOKUP_CONNECTIONS = 5  # enough for one process: a lookup takes less than a millisecond
 MAIL_SECONDS = 2  # how long a mail waits in the outbox at most before it is sent
-
-
-class OtherOrigins(CORSMiddleware):
-    def preflight_response(self, request_headers: Headers) -> Response:
-        response = super().preflight_response(request_headers)
-        refused = response.status_code >= 400  # in plain text
-        return Problem(400, "This page, or what it asks for, is not allowed.").answer() if refused else response
 
 
 class Service(ProblemAPI):
@@ -70,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.request_log = logs.configure(settings.environment)
     if settings.cors_origins:
         app.add_middleware(
-            OtherOrigins,
+            CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_credentials=True,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],

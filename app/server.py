@@ -1,8 +1,4 @@
-"""The server for production: `python -m app.server --workers 2`. uvicorn, set up so that no request gets lost.
-
-Told to stop (SIGTERM), it accepts no more connections, answers every request that is under way or comes on a connection
-that is still open, and says there that it will close. So a deployment may stop it at any moment.
-"""
+"""The server for production, `python -m app.server`: uvicorn, set up so that no request gets lost (docs/deploy.md)."""
 
 import argparse
 import asyncio

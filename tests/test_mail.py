@@ -19,8 +19,7 @@ from app import clock
 from app.config import Settings
 from app.mail import outbox
 from app.mail.models import Mail
-from app.mail.outbox import deliver, post
-from app.mail.senders import sender
+from app.mail.outbox import deliver, post, sender
 
 SENDER = "The Service <no-reply@example.com>"
 

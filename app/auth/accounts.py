@@ -1,6 +1,6 @@
 """What people do with their accounts. Rules and their reasons: docs/accounts.md.
 
-These functions commit by themselves, in short transactions: no connection of the pool waits while a password is hashed,
+Most commit by themselves, in short transactions: no connection of the pool waits while a password is hashed,
 and what was counted against an attacker stays counted when the answer is an error. Where existence must not show, both
 cases run the same statements, and only the mail differs.
 """
@@ -21,12 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.auth import schemas
-from app.auth.cookies import clear_cookies
-from app.auth.links import SIGN_UP_HOURS, invalid_link, mail, may_mail, new_email_token, usable, use
-from app.auth.models import Attempt, Credential, EmailToken, LoginSession, Purpose, SignUp
+from app.auth.links import SIGN_UP_HOURS, invalid_link, mail, may_mail, new_email_token, usable, use_email_token
+from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignUp
 from app.auth.passwords import refusal
 from app.auth.schemas import NewAccount, Sent, Tokens
-from app.auth.sessions import ThisVisit, Visit, digest, end_sessions, open_session
+from app.auth.sessions import ThisVisit, Visit, clear_cookies, digest, end_sessions, open_session
 from app.auth.throttle import Limit, Sessions, admit, succeed
 from app.database import Session
 from app.errors import Problem, invalid_field, problems
@@ -137,7 +136,7 @@ async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
         async with visit.sessions.begin() as session:
             found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
             user_id, address, name = (await session.execute(found)).one_or_none() or (None, body.email, body.email)
-            token = new_email_token(session, user_id, Purpose.RESET_PASSWORD)
+            token = new_email_token(session, user_id, "reset_password")
             mail(session, visit, address, name, "reset" if user_id else "reset_unknown", token)
     return Sent()
 
@@ -146,14 +145,14 @@ async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
 async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Tokens:
     """Set a new password with the token of the mail. It ends all sessions and opens one."""
     async with visit.sessions() as session:
-        found = select(User).join(EmailToken).where(*usable(body.token, Purpose.RESET_PASSWORD))
+        found = select(User).join(EmailToken).where(*usable(body.token, "reset_password"))
         owner = await session.scalar(found)
     if owner is None:
         raise invalid_link()
     _check_new(visit, body.new_password, owner, field="new_password")
     password_hash = await visit.passwords.hash(body.new_password)
     async with visit.sessions.begin() as session:
-        await use(session, body.token, Purpose.RESET_PASSWORD)
+        await use_email_token(session, body.token, "reset_password")
         await _set_password(session, visit, owner, password_hash)
         # So the owner gets in, even while others fail to on purpose.
         await succeed(session, *_login_limits(visit, owner.email, known=False))
@@ -182,14 +181,14 @@ async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: Th
         async with visit.sessions.begin() as session:
             others = users.has_email(body.new_email), User.id != caller.id
             taken = await session.scalar(select(exists().where(*others)))
-            token = new_email_token(session, None if taken else caller.id, Purpose.CHANGE_EMAIL, body.new_email)
+            token = new_email_token(session, None if taken else caller.id, "change_email", body.new_email)
             mail(session, visit, body.new_email, caller.name, "new_email_taken" if taken else "new_email", token)
     return Sent()
 
 
 @router.post("/confirm-email", status_code=204, responses=problems(404, 409))
 async def confirm_email(body: schemas.Confirmation, session: Session, visit: ThisVisit) -> None:
-    used = await use(session, body.token, Purpose.CHANGE_EMAIL)
+    used = await use_email_token(session, body.token, "change_email")
     if used.user_id is None:
         raise invalid_link()
     user = await users.get_user(session, used.user_id)
@@ -214,7 +213,7 @@ async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: Thi
 
 @router.post("/delete-account", status_code=204, responses=problems(401, 403, 409, 429))
 async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
-    """Delete the user, and with them whatever refers to them with ON DELETE CASCADE."""
+    """Delete the user, and all that is theirs: what refers to users does so with ON DELETE CASCADE."""
     await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.keep_an_administrator(session, caller.id)

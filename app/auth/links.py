@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -10,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.auth.models import Credential, EmailToken, Purpose
+from app.auth.models import Credential, EmailToken
 from app.auth.sessions import Visit, digest
 from app.auth.throttle import Limit, take
 from app.config import NAME
@@ -18,6 +19,8 @@ from app.errors import Problem
 from app.mail.outbox import post
 
 log = structlog.get_logger(__name__)
+
+Purpose = Literal["reset_password", "change_email"]
 
 MAILS = Path(__file__).parent / "mails"
 SIGN_UP_HOURS = 24
@@ -43,7 +46,7 @@ def mail(session: AsyncSession, visit: Visit, address: str, name: str, template:
 
 def new_email_token(session: AsyncSession, user_id: UUID | None, purpose: Purpose, new_email: str | None = None) -> str:
     now, token = clock.now(), token_urlsafe(32)
-    what = {"user_id": user_id, "purpose": purpose.value, "new_email": new_email}
+    what = {"user_id": user_id, "purpose": purpose, "new_email": new_email}
     end = now + timedelta(minutes=LINK_MINUTES)
     session.add(EmailToken(token_hash=digest(token), created_at=now, expires_at=end, **what))
     return token
@@ -52,11 +55,11 @@ def new_email_token(session: AsyncSession, user_id: UUID | None, purpose: Purpos
 def usable(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     # Bound to the password: one that was set after the link was made voids it.
     newer = exists().where(Credential.user_id == EmailToken.user_id, Credential.changed_at > EmailToken.created_at)
-    known = EmailToken.token_hash == digest(token), EmailToken.purpose == purpose.value
+    known = EmailToken.token_hash == digest(token), EmailToken.purpose == purpose
     return *known, EmailToken.expires_at > clock.now(), ~newer
 
 
-async def use(session: AsyncSession, token: str, purpose: Purpose) -> EmailToken:
+async def use_email_token(session: AsyncSession, token: str, purpose: Purpose) -> EmailToken:
     deleted = delete(EmailToken).where(*usable(token, purpose))
     used: EmailToken | None = await session.scalar(deleted.returning(EmailToken))
     if used is None:

@@ -1,7 +1,6 @@
 """The tables of accounts and sessions. Secrets are kept as hashes, so that a stolen copy opens nothing."""
 
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey
@@ -51,11 +50,6 @@ class LoginSession(Base):
     ended_at: Mapped[datetime | None]
     device: Mapped[str]
     network: Mapped[str]
-
-
-class Purpose(StrEnum):
-    RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
-    CHANGE_EMAIL = "change_email"
 
 
 class EmailToken(Base):

@@ -4,6 +4,7 @@ How tokens are kept and how reuse is noticed, with the reasons: docs/accounts.md
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 from secrets import token_urlsafe
@@ -16,7 +17,6 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.auth.cookies import REFRESH_COOKIE, clear_cookies, read_access_token, read_cookie, set_cookies
 from app.auth.models import LoginSession
 from app.auth.passwords import Passwords
 from app.auth.schemas import Refresh, SessionList, SessionRead, Tokens
@@ -32,6 +32,11 @@ router = APIRouter()
 
 FAMILY_LENGTH = 22  # characters: 16 random bytes
 DEVICE_LENGTH = 200
+ACCESS_COOKIE = "__Host-access"
+REFRESH_COOKIE = "__Secure-refresh"
+REFRESH_PATH = "/auth/refresh"
+CSRF_HEADER = "X-CSRF"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 TRY_ANOTHER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -76,9 +81,16 @@ def _issue(login: LoginSession, family: str, visit: Visit, *, cookies: bool) -> 
     login.idle_expires_at = min(now + timedelta(days=settings.session_idle_days), login.expires_at)
     seconds = int((login.access_expires_at - now).total_seconds())
     if cookies:
-        set_cookies(visit.response, access, seconds, family + secret, login.idle_expires_at)
+        put = partial(visit.response.set_cookie, httponly=True, secure=True, samesite="lax")
+        put(ACCESS_COOKIE, access, max_age=seconds)
+        put(REFRESH_COOKIE, family + secret, path=REFRESH_PATH, expires=login.idle_expires_at)
         return Tokens(expires_in=seconds)
     return Tokens(access_token=access, refresh_token=family + secret, expires_in=seconds)
+
+
+def clear_cookies(response: Response) -> None:
+    for name, path in ((ACCESS_COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)):
+        response.delete_cookie(name, path, httponly=True, secure=True, samesite="lax")
 
 
 def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
@@ -101,7 +113,7 @@ CALLER = Lookup(
 
 async def identify(request: Request) -> Caller | None:
     """Return who sends the request; None without a token. One round trip to the database, and no transaction."""
-    token = read_access_token(request)
+    token = _read_access_token(request)
     if token is None:
         return None
     rows = await request.app.state.lookups.fetch(CALLER, access_hash=digest(token), now=clock.now())
@@ -109,6 +121,22 @@ async def identify(request: Request) -> Caller | None:
         raise _invalid_token()
     user_id, email, name, role, *rest = rows[0]
     return Caller(user_id, email, name, Role(role), *rest)
+
+
+def _read_access_token(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        return token.strip() if scheme.lower() == "bearer" else ""
+    return _read_cookie(request, ACCESS_COOKIE)
+
+
+def _read_cookie(request: Request, name: str) -> str | None:
+    cookie = request.cookies.get(name)
+    # A page of another site can make a browser send our cookies, but no header of its own without our CORS permission.
+    if cookie is not None and request.method not in SAFE_METHODS and not request.headers.get(CSRF_HEADER):
+        detail = f"With cookies, a request that changes something needs the header {CSRF_HEADER}: 1."
+        raise Problem(403, detail, title="CSRF header missing")
+    return cookie
 
 
 def _invalid_token() -> Problem:
@@ -119,7 +147,7 @@ def _invalid_token() -> Problem:
 async def refresh(body: Refresh, visit: ThisVisit, request: Request) -> Tokens:
     """Exchange a refresh token for new tokens. Each works once: a second use ends the session."""
     now, cookies = clock.now(), body.refresh_token is None
-    token = body.refresh_token or read_cookie(request, REFRESH_COOKIE) or ""
+    token = body.refresh_token or _read_cookie(request, REFRESH_COOKIE) or ""
     family, secret = token[:FAMILY_LENGTH], token[FAMILY_LENGTH:]
     of_family = select(LoginSession).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
     async with visit.sessions.begin() as session:

@@ -1,25 +1,34 @@
-"""The outbox: `post` puts a mail into it, `deliver` hands it over later. What is guaranteed: docs/accounts.md."""
+"""The outbox: `post` puts a mail into it, `deliver` hands it over with a `sender`. The guarantees: docs/accounts.md."""
 
+import asyncio
 import re
+import sys
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from email.message import EmailMessage
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
+from urllib.parse import unquote, urlsplit
 
+import aiosmtplib
 import structlog
 from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
+from app.config import ROOT, Settings
 from app.mail.models import Mail
-from app.mail.senders import Send
 
 log = structlog.get_logger(__name__)
+
+Send = Callable[[EmailMessage], Awaitable[object]]
 
 LAYOUT = Template((Path(__file__).parent / "layout.html").read_text(encoding="utf-8"))
 FIRST_PAUSE = timedelta(minutes=1)  # longer than any attempt takes; doubled with each
 ATTEMPTS = 12  # for nearly three days
+SMTP_SECONDS = 30
 
 
 def post(session: AsyncSession, recipient: str, template: Path, **values: str) -> None:
@@ -29,12 +38,12 @@ def post(session: AsyncSession, recipient: str, template: Path, **values: str) -
     session.add(Mail(recipient=recipient, subject=subject, body=body, due_at=clock.now()))
 
 
-async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, sender: str) -> int:
+async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, mail_from: str) -> int:
     """Send what is due; return how many were handed over."""
     sent = 0
     while mail := await _take(sessions):
         try:
-            await send(_compose(mail, sender))
+            await send(_compose(mail, mail_from))
             log.info("mail sent", mail_id=str(mail.id))
             sent += 1
         except Exception as error:  # noqa: BLE001 - whatever keeps one mail back must not keep back the others
@@ -57,11 +66,11 @@ async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
         return await session.scalar(taken.values(attempts=Mail.attempts + 1, due_at=literal(now) + pause))
 
 
-def _compose(mail: Mail, sender: str) -> EmailMessage:
+def _compose(mail: Mail, mail_from: str) -> EmailMessage:
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = sender, mail.recipient, mail.subject
+    message["From"], message["To"], message["Subject"] = mail_from, mail.recipient, mail.subject
     # The same at every attempt, so that a receiver can tell a repetition. Its time is that of the row.
-    message["Message-ID"] = f"<{mail.id}@{sender.rpartition('@')[2].rstrip('>')}>"
+    message["Message-ID"] = f"<{mail.id}@{mail_from.rpartition('@')[2].rstrip('>')}>"
     message["Date"] = mail.created_at
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.body)
@@ -74,3 +83,36 @@ def _as_html(mail: Mail) -> str:
     paragraphs = [escape(paragraph).replace("\n", "<br>\n") for paragraph in mail.body.strip().split("\n\n")]
     linked = (re.sub(r"https?://[^\s<]+", r'<a href="\g<0>">\g<0></a>', paragraph) for paragraph in paragraphs)
     return LAYOUT.substitute(subject=escape(mail.subject), body="\n".join(f"<p>{text}</p>" for text in linked))
+
+
+def sender(settings: Settings) -> Send:
+    if settings.smtp_url:
+        return _by_smtp(settings.smtp_url.get_secret_value())
+    return _into_folder(settings.mail_folder or ROOT / ".mail", show=settings.environment == "development")
+
+
+def _by_smtp(url: str) -> Send:
+    parts = urlsplit(url)
+    tls = parts.scheme == "smtps"
+    return partial(
+        aiosmtplib.send,
+        hostname=parts.hostname,
+        port=parts.port or (465 if tls else 587),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        use_tls=tls,  # where not from the first byte, then as soon as the server offers it
+        timeout=SMTP_SECONDS,
+    )
+
+
+def _into_folder(folder: Path, *, show: bool) -> Send:
+    def write(message: EmailMessage) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = str(message["Message-ID"]).strip("<>").partition("@")[0]
+        (folder / f"{name}.eml").write_bytes(bytes(message))
+        if show:
+            text = message.get_body(("plain",))
+            content = text.get_content() if text else ""
+            print(f"\nMail to {message['To']}: {message['Subject']}\n\n{content}", file=sys.stderr)  # noqa: T201
+
+    return lambda message: asyncio.to_thread(write, message)

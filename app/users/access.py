@@ -1,8 +1,4 @@
-"""Who sends a request, and what for each role is allowed: `CurrentUser` and `Administrator` in a route's parameters.
-
-How a request proves who sends it is not known here: `app/auth` puts its `identify` into `app.state.identify`. Where
-nothing does, nobody is anybody.
-"""
+"""Who sends a request, and what for each role is allowed: `CurrentUser` and `Administrator` in a route's parameters."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -10,8 +6,7 @@ from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
-from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
-from fastapi.security.base import SecurityBase
+from fastapi.security import OAuth2PasswordBearer
 
 from app.errors import Problem
 from app.users.models import Role, User
@@ -41,13 +36,11 @@ COLUMNS = (User.id, User.email, User.name, User.role, User.active, User.version,
 Identify = Callable[[Request], Awaitable[Caller | None]]
 
 
-class LoggedIn(SecurityBase):
+class LoggedIn(OAuth2PasswordBearer):
     """The dependency that tells who sends a request; in OpenAPI the way to log in, which /docs offers as a form."""
 
-    model = OAuth2(flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/auth/token")))
-    scheme_name = "login"
-
-    async def __call__(self, request: Request) -> Caller:
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
+        # app/auth puts there how a request proves who sends it. Where nothing does, nobody is anybody.
         identify: Identify | None = getattr(request.app.state, "identify", None)
         caller = await identify(request) if identify else None
         if caller is None:
@@ -56,7 +49,7 @@ class LoggedIn(SecurityBase):
         return caller
 
 
-CurrentUser = Annotated[Caller, Depends(LoggedIn())]
+CurrentUser = Annotated[Caller, Depends(LoggedIn("/auth/token", scheme_name="login"))]
 
 
 def require(role: Role) -> Callable[[Caller], Awaitable[Caller]]:

@@ -47,17 +47,15 @@ async def change_user(
     values = change.model_dump()
     if values.get("active") is False:
         values["sessions_since"] = clock.now()
+    expected = () if versions is None else (User.version.in_(versions),)
     # Reading and writing in one statement leaves no moment in which somebody else could delete the row.
-    statement = update(User).where(User.id == user_id).returning(User)
-    if versions is not None:
-        statement = statement.where(User.version.in_(versions))
-    changed = await session.scalar(statement.values(**values, version=User.version + 1)) if values else None
-    if changed is None:
-        user = await get_user(session, user_id)
-        if versions is not None and user.version not in versions:
-            raise Problem(412, "The user has been changed since you read it. Read it again.")
-        return user
-    return changed
+    statement = update(User).where(User.id == user_id, *expected).returning(User)
+    if values and (changed := await session.scalar(statement.values(**values, version=User.version + 1))):
+        return changed
+    user = await get_user(session, user_id)
+    if versions is not None and user.version not in versions:
+        raise Problem(412, "The user has been changed since you read it. Read it again.")
+    return user
 
 
 async def keep_an_administrator(session: AsyncSession, user_id: UUID) -> None:
