@@ -65,7 +65,7 @@ class Envelope:
                 # Starlette's middlewares answer errors by themselves, outside of all handlers.
                 if status >= 400 and (b"content-type", b"text/plain; charset=utf-8") in own:
                     replacement = Problem(status).answer()
-                    own = replacement.raw_headers
+                    own = [*replacement.raw_headers, *(pair for pair in own if not pair[0].startswith(b"content-"))]
                 names = {name for name, _ in own}
                 ours = DOCS_HEADERS if scope["path"] in DOCS else SECURITY_HEADERS
                 added = [header for header in ours.items() if header[0] not in names]
