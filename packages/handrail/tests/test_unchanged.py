@@ -162,6 +162,21 @@ def test_where_there_is_too_much_to_look_at_nothing_is_known(
     assert not known(shop)
 
 
+def test_from_the_root_folder_the_machine_is_not_searched(shop: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m` puts the folder in which it was started into Python's path; looking at all of `/` takes seconds."""
+    monkeypatch.setattr(sys, "path", ["/", *sys.path])
+    looked_at: list[str] = []
+
+    def note(folder: str, _above: set[str]) -> list[tuple[str, bytes]]:
+        looked_at.append(folder)
+        return []
+
+    monkeypatch.setattr(handrail.unchanged, "_sources", note)
+
+    assert not known(shop)
+    assert looked_at == []
+
+
 PROBE = """
 import sys
 from handrail.cli import main

@@ -92,6 +92,8 @@ class Facts:
             environment: The variables.
             path: Python's.
         """
+        if any(map(_is_everything, path)):
+            return None
         facts = cls([], {})
         try:
             for number, (file, fact) in enumerate(_facts(root, environment, path)):
@@ -114,6 +116,12 @@ class Facts:
         """
         files = [(file, fact) for file, fact in self.files.items() if file not in without]
         return hashlib.sha256(repr((self.other, files, more)).encode()).hexdigest()[:32]
+
+
+def _is_everything(entry: str) -> bool:
+    """Whether it is the root folder; `python -m alembic` has the one in which it was started in its path."""
+    folder = Path(entry or ".").resolve()
+    return folder == folder.parent
 
 
 def _facts(root: Path, environment: Mapping[str, str], path: Sequence[str]) -> Iterator[tuple[str, bytes]]:
