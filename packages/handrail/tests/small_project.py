@@ -12,7 +12,10 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 
+import forking
+
 REPOSITORY = Path(__file__).resolve().parents[3]
+SECONDS = 100  # after which a command is ended
 
 BASE = """\
 from sqlalchemy import MetaData
@@ -77,15 +80,7 @@ class SmallProject:
 
     def run(self, *command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a Python module's command line and return what it said."""
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=cwd,
-            env=self.base_environment() | self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
+        return forking.run(command, cwd=cwd, environment=self.variables(**environment), timeout=SECONDS)
 
     def alembic(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `alembic …` and return what it said, however it ended."""
@@ -93,22 +88,19 @@ class SmallProject:
 
     def handrail(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `handrail …` and return what it said, however it ended."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("handrail"), *arguments],
-            cwd=self.root,
-            env=self.base_environment() | self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
+        command, variables = ("handrail", *arguments), self.variables(**environment)
+        return forking.run(command, script=True, cwd=self.root, environment=variables, timeout=SECONDS)
+
+    def variables(self, **environment: str) -> dict[str, str]:
+        """Return the environment of the project's commands."""
+        return self.base_environment() | self.environment | environment
 
     @contextmanager
     def handrail_running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Start `handrail …` and yield it while it runs; its standard output can be read line by line."""
         command = [str(Path(sys.executable).with_name("handrail")), *arguments]
-        environment = self.base_environment() | self.environment
-        with subprocess.Popen(command, cwd=self.root, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        pipe, variables = subprocess.PIPE, self.variables()
+        with subprocess.Popen(command, cwd=self.root, env=variables, stdout=pipe, text=True) as process:
             try:
                 yield process
             finally:
