@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forking
 from small_project import SmallProject
 
 PASSWORD = "four words are easy"
+SECONDS = 110  # after which a command is ended
 STARTED_WITHIN = 60  # seconds; a machine that runs other tests meanwhile is slow
 
 
@@ -39,14 +42,19 @@ class Starter:
             capture_output=True,
             text=True,
             check=False,
-            timeout=110,
+            timeout=SECONDS,
         )
 
     def run(self, command: str, **environment: str) -> str:
         """Run a line that must succeed; return its standard output."""
-        done = self.shell(command, **environment)
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return succeeded(command, self.shell(command, **environment))
+
+    def alembic(self, arguments: str, **environment: str) -> str:
+        """Run `alembic …`, which must succeed, without a shell; return its standard output."""
+        command = ["alembic", *shlex.split(arguments)]
+        variables = self.variables(**environment)
+        done = forking.run(command, script=True, cwd=self.root, environment=variables, timeout=SECONDS)
+        return succeeded(" ".join(command), done)
 
     def make_admin(self) -> None:
         """Make the user that `Service.who_am_i` logs in as."""
@@ -149,6 +157,11 @@ class Service:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read() or "null")
+
+
+def succeeded(command: str, done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def free_port() -> int:

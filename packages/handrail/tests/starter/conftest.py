@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from handrail.config import Project
+from handrail.history import forget
+from handrail.scratch import ScratchServer
 from small_project import REPOSITORY
 from starter_copy import Starter
 
@@ -31,9 +34,17 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     copy.shell("handrail db stop")
 
 
-@pytest.fixture(params=["the development PostgreSQL", "a server that is given"])
-def starter_with_database(request: pytest.FixtureRequest, starter: Starter) -> Starter:
-    """The copy on the embedded PostgreSQL of its own, and on the scratch server of this test run."""
-    if request.param == "a server that is given":
-        starter.environment["DATABASE_URL"] = request.getfixturevalue("empty_database")
-    return starter
+@pytest.fixture
+def starter_on_a_server(starter: Starter, empty_database: str, handrail_scratch: ScratchServer) -> Iterator[Starter]:
+    """The copy on the scratch server of this test run, where its throwaway databases are, too."""
+    scratch = handrail_scratch.url_of(handrail_scratch.url.database or "")
+    starter.environment |= {"DATABASE_URL": empty_database, "HANDRAIL_SCRATCH_URL": scratch}
+    yield starter
+    forget(handrail_scratch, Project(starter.root, "app.models:Base"))
+
+
+@pytest.fixture(params=["starter", "starter_on_a_server"], ids=["the development PostgreSQL", "a server that is given"])
+def starter_with_database(request: pytest.FixtureRequest) -> Starter:
+    """The copy on embedded PostgreSQLs of its own, and on a server that is given."""
+    copy: Starter = request.getfixturevalue(request.param)
+    return copy

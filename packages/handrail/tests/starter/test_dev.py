@@ -62,8 +62,8 @@ def test_with_a_database_url_nothing_is_started(starter: Starter, empty_database
 
 def test_pending_migrations_are_applied(starter: Starter) -> None:
     """Also those that arrived with somebody else's commit since the last start."""
-    starter.run("alembic upgrade head")
-    starter.run('alembic revision -m "from a colleague"')
+    starter.alembic("upgrade head")
+    starter.alembic('revision -m "from a colleague"')
 
     with starter.serving("handrail dev --no-reload") as service:
         assert service.request("GET", "/health/ready")[0] == 200
@@ -73,7 +73,7 @@ def test_pending_migrations_are_applied(starter: Starter) -> None:
 
 def test_a_failing_migration_ends_it(starter: Starter) -> None:
     """The service is not started on a database that it does not fit."""
-    starter.run('alembic revision -m "broken"')
+    starter.alembic('revision -m "broken"')
     (revision,) = starter.root.glob("alembic/versions/*_broken.py")
     revision.write_text(revision.read_text().replace("    pass", '    op.execute("SELECT 1/0")', 1))
 

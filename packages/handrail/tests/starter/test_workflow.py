@@ -42,7 +42,7 @@ async def create_item(title: str, session: Session) -> str:
 def test_edit_a_model(starter_with_database: Starter) -> None:
     """A new column: generated, read, applied, used through the API, undone, and clean again."""
     starter = starter_with_database
-    starter.run("alembic upgrade head")
+    starter.alembic("upgrade head")
     starter.edit(
         "app/users/models.py", "    name: Mapped[str]\n", "    name: Mapped[str]\n    city: Mapped[str | None]\n"
     )
@@ -52,7 +52,7 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
         "    name: Name | MISSING = MISSING\n    city: str | MISSING = MISSING\n",
     )
 
-    starter.run('alembic revision --autogenerate -m "add city to users"')
+    starter.alembic('revision --autogenerate -m "add city to users"')
     upgrade, downgrade = starter.newest_revision()
     assert upgrade.count("op.") == 1
     assert (
@@ -62,8 +62,8 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
     assert downgrade.count("op.") == 1
     assert 'op.drop_column("users", "city", schema="starter-fastapi-project")' in downgrade
 
-    starter.run("alembic upgrade head")
-    assert "No new upgrade operations detected" in starter.run("alembic check")
+    starter.alembic("upgrade head")
+    assert "No new upgrade operations detected" in starter.alembic("check")
     with starter.serving("uvicorn app.main:app", DATABASE_URL=url_of(starter)) as service:
         assert service.request("GET", "/health/ready")[0] == 200
         starter.make_admin()
@@ -71,30 +71,30 @@ def test_edit_a_model(starter_with_database: Starter) -> None:
         assert service.request("PATCH", "/users/me", {"city": "London"}, token)[0] == 200
         assert service.request("GET", "/users/me", token=token)[0] == 200
 
-        starter.run("alembic downgrade -1")
+        starter.alembic("downgrade -1")
         status, problem = service.request("GET", "/health/ready")
         assert status == 503
         assert "alembic upgrade head" in problem["detail"]
 
     # Models and revisions agree, wherever this database is; `current` tells that.
-    assert "No new upgrade operations detected" in starter.run("alembic check")
-    assert "(head)" not in starter.run("alembic current")
-    starter.run("alembic upgrade head")
-    assert "No new upgrade operations detected" in starter.run("alembic check")
+    assert "No new upgrade operations detected" in starter.alembic("check")
+    assert "(head)" not in starter.alembic("current")
+    starter.alembic("upgrade head")
+    assert "No new upgrade operations detected" in starter.alembic("check")
 
 
-def test_add_a_feature(starter_with_database: Starter) -> None:
+def test_add_a_feature(starter_on_a_server: Starter) -> None:
     """A new folder with a model that nobody imports yet is seen; then its router is used."""
-    starter = starter_with_database
-    starter.run("alembic upgrade head")
+    starter = starter_on_a_server
+    starter.alembic("upgrade head")
     (starter.root / "app/items").mkdir()
     (starter.root / "app/items/models.py").write_text(ITEM, encoding="utf-8")
 
-    starter.run('alembic revision --autogenerate -m "create items table"')
+    starter.alembic('revision --autogenerate -m "create items table"')
     upgrade, downgrade = starter.newest_revision()
     assert 'op.create_table(\n        "items"' in upgrade
     assert "users" not in upgrade + downgrade
-    starter.run("alembic upgrade head")
+    starter.alembic("upgrade head")
 
     (starter.root / "app/items/router.py").write_text(ITEMS_ROUTER, encoding="utf-8")
     starter.edit(
@@ -110,36 +110,36 @@ def test_add_a_feature(starter_with_database: Starter) -> None:
     with starter.serving("uvicorn app.main:app", DATABASE_URL=url_of(starter)) as service:
         assert service.request("POST", "/items?title=Lamp")[0] == 201
 
-    starter.run("alembic downgrade -1")
-    starter.run("alembic upgrade head")
-    assert "No new upgrade operations detected" in starter.run("alembic check")
+    starter.alembic("downgrade -1")
+    starter.alembic("upgrade head")
+    assert "No new upgrade operations detected" in starter.alembic("check")
 
 
-def test_remove_accounts(starter: Starter, empty_database: str) -> None:
+def test_remove_accounts(starter_on_a_server: Starter) -> None:
     """Without their folder and its two lines, `check` names their tables; one revision more and it is content."""
-    starter.environment["DATABASE_URL"] = empty_database
-    starter.run("alembic upgrade head")
+    starter = starter_on_a_server
+    starter.alembic("upgrade head")
     starter.run("rm -r app/auth")
     starter.edit("app/main.py", "from app.auth import router as auth\n", "")
     starter.edit("app/main.py", "    app.include_router(auth.router)\n", "")
 
     assert ".credentials" in starter.shell("alembic check").stdout
-    starter.run('alembic revision --autogenerate -m "remove accounts"')
+    starter.alembic('revision --autogenerate -m "remove accounts"')
     upgrade, downgrade = starter.newest_revision()
     assert upgrade.count("op.drop_table") == downgrade.count("op.create_table") == 5
     [revision] = starter.root.glob("alembic/versions/*remove_accounts*.py")
     allowed = r"\g<0>\n    # handrail: allow \1 — accounts are kept elsewhere"
     revision.write_text(re.sub(r"# handrail: (drops-table .*)", allowed, revision.read_text("utf-8")), "utf-8")
 
-    starter.run("alembic upgrade head")
-    assert "No new upgrade operations detected" in starter.run("alembic check")
+    starter.alembic("upgrade head")
+    assert "No new upgrade operations detected" in starter.alembic("check")
     with starter.serving("uvicorn app.main:app") as service:
         assert [service.request("GET", path)[0] for path in ("/health/ready", "/users/me")] == [200, 401]
 
 
-def test_an_enum_lives_in_our_schema(starter: Starter, empty_database: str) -> None:
+def test_an_enum_lives_in_our_schema(starter_on_a_server: Starter) -> None:
     """A role that has rights in our schema only can migrate and use it; and what was generated passes the linter."""
-    starter.environment["DATABASE_URL"] = empty_database
+    starter = starter_on_a_server
     starter.edit(
         "app/users/models.py", "    name: Mapped[str]\n", "    name: Mapped[str]\n    colour: Mapped[Colour | None]\n"
     )
@@ -150,17 +150,17 @@ def test_an_enum_lives_in_our_schema(starter: Starter, empty_database: str) -> N
         "app/users/models.py", "from sqlalchemy import Enum, Index", "import enum\n\nfrom sqlalchemy import Enum, Index"
     )
 
-    starter.run('alembic revision --autogenerate -m "add colour"')
-    starter.run('alembic revision -m "still empty"')
+    starter.alembic('revision --autogenerate -m "add colour"')
+    starter.alembic('revision -m "still empty"')
 
     assert 'CREATE TYPE "starter-fastapi-project".colour' in starter.run("cat alembic/versions/*colour.py")
     starter.run("ruff check alembic && ruff format --check alembic")
 
 
-def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None:
+def test_tables_of_others_are_left_alone(starter_on_a_server: Starter) -> None:
     """Nothing in `public` or in another schema is touched, and ours are not proposed twice; edits of ours are said."""
-    starter = starter_with_database
-    starter.run("alembic upgrade head")
+    starter = starter_on_a_server
+    starter.alembic("upgrade head")
     url = url_of(starter)
     for statement in (
         "CREATE TABLE public.users (id int)",
@@ -172,7 +172,7 @@ def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None
     ):
         execute(url, statement)
 
-    assert "No new upgrade operations detected" in starter.run("alembic check")
+    assert "No new upgrade operations detected" in starter.alembic("check")
     said = starter.shell('alembic revision --autogenerate -m "nothing"').stderr
     assert "nothing was written" in said
     assert "Your database was changed by hand since f4625ec5c157" in said
@@ -181,7 +181,7 @@ def test_tables_of_others_are_left_alone(starter_with_database: Starter) -> None
 def test_the_own_tests_pass_in_a_copy(starter: Starter) -> None:
     """What every user keeps runs where only the user's own files are, on a PostgreSQL of its own; here a part of it."""
     files = " ".join(f"tests/test_{name}.py" for name in ("config", "errors", "health", "migrations", "users"))
-    output = starter.run(f"pytest -q -n 2 -p no:cacheprovider {files}")
+    output = starter.run(f"pytest -q -p no:cacheprovider {files}")
 
     assert " passed" in output
     assert "failed" not in output
