@@ -23,7 +23,7 @@ export HANDRAIL_SCRATCH_URL := $(value SCRATCH_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run admin test check format lock fuzz bench build clean \
+.PHONY: help install run admin test check format lock coverage fuzz bench build clean \
 	check-format check-lint check-types check-imports check-dependencies check-lock check-schema check-docs
 
 ##@ Every day
@@ -38,7 +38,7 @@ admin: $(STAMP) ## Make an administrator: make admin EMAIL=ada@example.com
 	@DATABASE_URL="$${DATABASE_URL:-$$($(BIN)/handrail db url)}" $(BIN)/python -m app.auth admin "$(EMAIL)"
 
 test: $(STAMP) ## All tests on a throwaway PostgreSQL, or on SCRATCH_URL=postgresql://... (ARGS="-k users")
-	@$(BIN)/python -m pytest -n auto --dist worksteal --cov=app $(HANDRAIL_HERE:%=--cov=%/src) $(ARGS)
+	@$(pytest) $(ARGS)
 
 ##@ Before a commit
 
@@ -57,6 +57,9 @@ lock: ## Write requirements.lock anew from the pyproject files (UPGRADE=1 for th
 	$$uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-package handrail \
 		$(if $(HANDRAIL_HERE),,--no-sources --overrides -) $(if $(UPGRADE),--upgrade) \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+coverage: $(STAMP) ## All tests, and the lines that none of them runs; takes a third longer
+	@$(pytest) --cov=app $(HANDRAIL_HERE:%=--cov=%/src) $(ARGS)
 
 fuzz: $(STAMP) ## More requests than make test sends, made up from the OpenAPI document (CASES=350 of each operation)
 	@FUZZ_CASES=$(or $(CASES),350) $(BIN)/python -m pytest tests/test_openapi.py -n auto --timeout 1800 $(ARGS)
@@ -121,6 +124,8 @@ check-schema: $(STAMP)
 check-docs: $(STAMP)
 	@echo "== Documentation"
 	@$(BIN)/python .ci/check_docs.py
+
+pytest = $(BIN)/python -m pytest -n auto --dist worksteal
 
 # Run a talkative tool and show what it said only when it failed.
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
