@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -147,5 +148,9 @@ def write_project(root: Path, scratch_url: str, schema: str | None = "shop") -> 
     project.write("shop/base.py", BASE.format(schema=schema))
     for name in ("alembic.ini", "alembic/env.py", "alembic/script.py.mako"):
         project.write(name, (REPOSITORY / name).read_text(encoding="utf-8"))
+    # Without a Python that starts it, ruff formats a new revision in a quarter of the time.
+    ruff = rf"\1.type = exec\n\1.executable = {Path(sys.executable).with_name('ruff')}"
+    ini = (root / "alembic.ini").read_text(encoding="utf-8")
+    project.write("alembic.ini", re.sub(r"(\w+)\.type = module\n\1\.module = ruff", ruff, ini))
     (root / "alembic/versions").mkdir()
     return project
