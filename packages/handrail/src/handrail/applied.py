@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 from handrail.ask import ask, driver_of
 from handrail.development import database_url_at_hand
 from handrail.errors import HandrailError
-from handrail.quoting import quoted
 from handrail.revisions import ini_url
-from handrail.version_table import schema_of_version_table
+from handrail.version_table import name_in_sql, schema_of_version_table
 
 if TYPE_CHECKING:
     from handrail.config import Project
@@ -49,7 +48,7 @@ def applied(project: Project) -> Applied:
     schema = schema_of_version_table(project) if project.metadata else ""
     if schema is None:
         return Applied(None, why_not="only the models' own code tells in which schema the version table is")
-    table = f"{quoted(schema)}.{quoted(project.version_table)}" if schema else quoted(project.version_table)
+    table = name_in_sql(schema, project.version_table)
     answer = _within_a_second(url, f"SELECT coalesce(json_agg(version_num), '[]')::text FROM {table}")  # noqa: S608
     if isinstance(answer, str):
         return Applied(frozenset(json.loads(answer)), f"{_place(url)} ({source})")

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from handrail.connection import describe, parse_url, with_connection
 from handrail.development import database_url
-from handrail.discovery import load_metadata
 from handrail.errors import ConfigurationError, MigrationError
 from handrail.heads import described, local_heads, merge_command, own_revisions
 from handrail.revisions import ini_has_url
+from handrail.upgrade.standing import schema_of
+from handrail.upgrade.versions import applied, rows
 from handrail.upstream import published_in
+from handrail.version_table import name_in_sql
 from handrail.whole_file import replace_text
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def refuse_applied(project: Project, config: Config, directory: ScriptDirectory,
     url = configured_url(project, config)
     if url is None:
         return
-    applied = _applied(project, directory, url)
-    found = [script.revision for script in rebase.moved if script.revision in applied]
+    done = _applied(project, directory, url)
+    found = [script.revision for script in rebase.moved if script.revision in done]
     if found:
         last = rebase.moved[-1].revision
         raise MigrationError(
@@ -202,12 +203,8 @@ def _refuse_several_roots(moved: Sequence[Script], heads: Sequence[str]) -> None
 
 def _applied(project: Project, directory: ScriptDirectory, url: URL) -> set[str]:
     """Return all revisions that a database has."""
-    schema = project.version_table_schema or load_metadata(project).schema
 
-    def work(connection: Connection) -> tuple[str, ...]:
-        options = {"version_table": project.version_table, "version_table_schema": schema}
-        return MigrationContext.configure(connection, opts=options).get_current_heads()
+    def look(connection: Connection) -> list[str]:
+        return rows(connection, name_in_sql(schema_of(connection, project), project.version_table))
 
-    known = {script.revision for script in directory.walk_revisions()}
-    heads = [head for head in with_connection(url, work, application="handrail rebase") if head in known]
-    return {script.revision for head in heads for script in directory.iterate_revisions(head, "base")}
+    return applied(directory, with_connection(url, look, application="handrail rebase"))

@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from handrail.quoting import quoted
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,6 +31,11 @@ def schema_of_version_table(project: Project) -> str | None:
     except (OSError, SyntaxError, ValueError):
         return UNKNOWN
     return declared(tree, attribute.removesuffix(".metadata"))
+
+
+def name_in_sql(schema: str, table: str) -> str:
+    """Return the version table's name, also without a schema; the locks are named after it."""
+    return f"{quoted(schema)}.{quoted(table)}" if schema else quoted(table)
 
 
 def module_file(root: Path, name: str) -> Path | None:

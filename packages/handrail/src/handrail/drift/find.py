@@ -19,7 +19,8 @@ from handrail.history import history_catalog, history_database, history_server
 from handrail.upgrade.drift import Drift, compared, drift
 from handrail.upgrade.journal import Journal
 from handrail.upgrade.standing import readable, schema_of
-from handrail.upgrade.versions import known, name_of, rows
+from handrail.upgrade.versions import known, rows
+from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +57,13 @@ class Place:
     @property
     def version_table(self) -> str:
         """The version table's name in SQL."""
-        return name_of(self.schema, self.project.version_table)
+        return name_in_sql(self.schema, self.project.version_table)
 
 
 def place_of(connection: Connection, project: Project, config: Config, directory: ScriptDirectory, url: URL) -> Place:
     """Return the database behind a connection, and where it stands."""
     schema = schema_of(connection, project)
-    revisions = rows(connection, name_of(schema, project.version_table))
+    revisions = rows(connection, name_in_sql(schema, project.version_table))
     return Place(project, config, directory, url, schema, revisions)
 
 

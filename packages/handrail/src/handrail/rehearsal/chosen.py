@@ -10,7 +10,8 @@ from handrail.configuration import database_of
 from handrail.connection import with_connection
 from handrail.errors import HandrailError, HeadsError
 from handrail.upgrade.standing import schema_of
-from handrail.upgrade.versions import known, name_of, rows
+from handrail.upgrade.versions import applied, rows
+from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,18 +41,16 @@ def pending(project: Project, config: Config, directory: ScriptDirectory) -> lis
 
     A database that has none at all says nothing: the whole history would have to be rehearsed.
     """
-    applied = _applied(project, config, directory)
-    ahead = [script for script in directory.walk_revisions() if script.revision not in applied][::-1]
-    return ahead if applied and ahead else list(directory.get_revisions("heads"))[:1]
+    done = applied(directory, _versions(project, config))
+    ahead = [script for script in directory.walk_revisions() if script.revision not in done][::-1]
+    return ahead if done and ahead else list(directory.get_revisions("heads"))[:1]
 
 
-def _applied(project: Project, config: Config, directory: ScriptDirectory) -> set[str]:
+def _versions(project: Project, config: Config) -> list[str]:
     def look(connection: Connection) -> list[str]:
-        return rows(connection, name_of(schema_of(connection, project), project.version_table))
+        return rows(connection, name_in_sql(schema_of(connection, project), project.version_table))
 
     try:
-        versions = with_connection(database_of(project, config), look, application="handrail rehearse")
+        return with_connection(database_of(project, config), look, application="handrail rehearse")
     except HandrailError:
-        return set()  # there is none, or it does not answer: what is newest is meant
-    here = tuple(version for version in versions if known(directory, version))
-    return {script.revision for script in directory.iterate_revisions(here, "base")} if here else set()
+        return []  # there is none, or it does not answer: what is newest is meant

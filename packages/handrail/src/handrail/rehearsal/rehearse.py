@@ -30,7 +30,8 @@ from handrail.rehearsal.restored import State, missing_values, schema_difference
 from handrail.rehearsal.rows import fill
 from handrail.rehearsal.watchdog import TimedOut, time_limit
 from handrail.schema_file import NAME_ONE, NO_SERVER
-from handrail.upgrade.versions import name_of, rows
+from handrail.upgrade.versions import rows
+from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +190,7 @@ class _Rehearser:
                 command.upgrade(self.stage.config, parent)
 
     def _versions(self) -> list[str]:
-        found = rows(self.connection, name_of(self.stage.schema, self.stage.project.version_table))
+        found = rows(self.connection, name_in_sql(self.stage.schema, self.stage.project.version_table))
         self.connection.rollback()
         return found
 

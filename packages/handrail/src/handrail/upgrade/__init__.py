@@ -1,6 +1,8 @@
 """The only way in which a database changes: one process at a time, never in the way, never half-done.
 
-migrate       plan, gate, turn, steps, verification: what `alembic upgrade`, `downgrade` and `stamp` do
+migrate       look, gate, turn, steps, verification: what `alembic upgrade`, `downgrade` and `stamp` do
+steps         running them one by one, again where others are in the way, each recorded with its version
+task          what the command was told, and what it has read
 at_head       the one question that most upgrades come down to
 server        waiting for one that is not there yet
 turn          whose turn it is: a lock that is asked for again and again, never waited for

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from handrail.ask import ask
 from handrail.config import JOURNAL
-from handrail.quoting import literal, quoted
+from handrail.quoting import literal
 from handrail.revisions import newest, scripts
 from handrail.upgrade.invalid import INVALID
-from handrail.version_table import schema_of_version_table
+from handrail.version_table import name_in_sql, schema_of_version_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +61,8 @@ def unedited(files: Sequence[Script], applied: dict[str, str]) -> bool:
 
 def query(project: Project, schema: str) -> str:
     """Return the one question."""
-    prefix = f"{quoted(schema)}." if schema else ""
     return QUERY.format(
-        versions=prefix + quoted(project.version_table),
-        journal=prefix + JOURNAL,
+        versions=name_in_sql(schema, project.version_table),
+        journal=name_in_sql(schema, JOURNAL),
         invalid=INVALID.replace(":schema", literal(schema) if schema else "current_schema()"),
     )

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from handrail.errors import InvalidIndexError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # Of one schema: `:schema`.
 INVALID = """
     SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -9,3 +16,13 @@ INVALID = """
     WHERE NOT i.indisvalid AND n.nspname = :schema AND c.relkind = 'i'
         AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ORDER BY 1
 """
+
+
+def refuse_invalid(indexes: Sequence[str]) -> None:
+    """Raise InvalidIndexError rather than end well with an index that nobody can use."""
+    if indexes:
+        raise InvalidIndexError(
+            f"all revisions are applied, but {', '.join(indexes)} is INVALID: a build failed, no query uses it, "
+            f"and every write still maintains it. Build it again: REINDEX INDEX CONCURRENTLY {indexes[0]};  or "
+            f"drop it: DROP INDEX CONCURRENTLY {indexes[0]};"
+        )

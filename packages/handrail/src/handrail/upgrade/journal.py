@@ -22,8 +22,9 @@ from handrail.catalog.fingerprints import naming, take_fingerprints
 from handrail.catalog.read import AS_IT_IS
 from handrail.catalog.stored import Stored, written
 from handrail.config import JOURNAL
-from handrail.quoting import literal, quoted
+from handrail.quoting import literal
 from handrail.revisions import sha256
+from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -145,7 +146,7 @@ class Journal:
     @property
     def table(self) -> str:
         """Its name in SQL."""
-        return f"{quoted(self.schema)}.{JOURNAL}"
+        return name_in_sql(self.schema, JOURNAL)
 
     @property
     def _table(self) -> str:

@@ -18,7 +18,8 @@ from handrail.upgrade.drift import drift
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
 from handrail.upgrade.turn import holder, key_of
-from handrail.upgrade.versions import check_versions, edited, known, name_of, rows
+from handrail.upgrade.versions import applied, check_versions, edited, known, rows
+from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -98,8 +99,8 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         problem = str(error).removeprefix("nothing was changed: ")
     edits = drift(connection, journal, project.version_table, project.tolerated, whole=False)
     here = [version for version in versions if known(directory, version)]
-    applied = {script.revision for script in directory.iterate_revisions(tuple(here), "base")} if here else set()
-    pending = [script.revision for script in directory.walk_revisions() if script.revision not in applied][::-1]
+    done = applied(directory, versions)
+    pending = [script.revision for script in directory.walk_revisions() if script.revision not in done][::-1]
     return Standing(
         versions,
         sorted(directory.get_heads()),
@@ -123,7 +124,7 @@ def schema_of(connection: Connection, project: Project) -> str:
 def recorded(connection: Connection, project: Project) -> Recorded:
     """Read version table and journal; nothing of either where it is not there yet."""
     schema = schema_of(connection, project)
-    table, journal = name_of(schema, project.version_table), Journal(schema)
+    table, journal = name_in_sql(schema, project.version_table), Journal(schema)
     with readable(connection, journal):
         versions = rows(connection, table)
         journal.look(connection)

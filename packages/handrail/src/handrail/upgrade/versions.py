@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from alembic.util import CommandError
 from sqlalchemy import text
 
-from handrail.connection import quoted
 from handrail.errors import DatabaseAheadError, EditedRevisionError, VersionTableError
 from handrail.revisions import sha256
 from handrail.upgrade.journal import code_sha256, in_text
@@ -134,9 +133,10 @@ def digests_equal(entry: Entry, path: Path) -> bool:
     return sha256(source) == entry.script_sha256 or code_sha256(source) == entry.code_sha256
 
 
-def name_of(schema: str, table: str) -> str:
-    """Return the version table's name in SQL; the locks are named after it, too."""
-    return f"{quoted(schema)}.{quoted(table)}"
+def applied(directory: ScriptDirectory, versions: Sequence[str]) -> set[str]:
+    """Return the revisions that a database has at these versions; those without a file here count for nothing."""
+    here = tuple(version for version in versions if known(directory, version))
+    return {script.revision for script in directory.iterate_revisions(here, "base")} if here else set()
 
 
 def rows(connection: Connection, table: str) -> list[str]:
