@@ -24,6 +24,33 @@ def test_a_database_ahead_of_the_code(shop: Shop) -> None:
     assert "the database is at r6, and this code has no such revision. It was applied on" in message
 
 
+def test_a_stamp_in_a_database_ahead_of_the_code(shop: Shop) -> None:
+    """It says the same, and the command in the message says where the database stands instead; in one transaction."""
+    shop.project.succeeds("upgrade", "head")
+    (shop.project.root / "alembic/versions/r6.py").unlink()
+
+    message = refusal(shop, errors.DatabaseAheadError, "stamp", "head")
+
+    command = message[message.index("alembic stamp") :].split()
+    assert command == ["alembic", "stamp", "--purge", "r5"]
+    shop.project.succeeds(*command[1:])
+    assert shop.version() == "r5"
+    shop.project.succeeds("stamp", "--purge", "base")
+    assert shop.version() is None
+    assert shop.sql("SELECT heads FROM shop.handrail_journal ORDER BY id DESC LIMIT 1") == ""
+
+
+def test_one_of_two_heads_is_gone(shop: Shop) -> None:
+    """What is left is the other one, not both it and what is below it."""
+    revision(shop.project, "r7", "r5", "pass")
+    shop.project.succeeds("upgrade", "heads")
+    (shop.project.root / "alembic/versions/r7.py").unlink()
+
+    message = refusal(shop, errors.DatabaseAheadError, "upgrade", "head")
+
+    assert message.endswith("alembic stamp --purge r6")
+
+
 def test_an_unknown_revision(shop: Shop) -> None:
     """A name that is no revision."""
     assert "r77" in refusal(shop, errors.HeadsError, "upgrade", "r77")
@@ -58,7 +85,8 @@ def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
     shop.sql("ALTER TABLE shop.alembic_version DROP CONSTRAINT alembic_version_pkc")
     shop.sql("INSERT INTO shop.alembic_version VALUES ('r2')")
 
-    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+    for command in ("upgrade", "downgrade", "stamp"):
+        message = refusal(shop, errors.VersionTableError, command, "head" if command != "downgrade" else "-1")
 
     shop.sql(message[message.index("DELETE FROM") :])
     shop.project.succeeds("upgrade", "head")

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 
-from faults.shop import Shop, index, revision
+from faults.shop import BLOCK, Shop, index, revision
 from handrail.errors import DatabaseUnavailableError, MigrationError
 
 KILLS = 6  # in the suite; `python -m bench faults` does 500
@@ -84,6 +84,67 @@ def test_a_mixed_revision_goes_on_where_it_was_stopped(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
     shop.assert_whole()
+
+
+def interrupted(shop: Shop, *command: str, table: str = "alembic_version") -> None:
+    """Run a command, and kill it while its concurrent statement waits for whoever reads a table."""
+    with shop.transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ") as transaction:
+        transaction.execute(f"SELECT count(*) FROM shop.{table}".encode())
+        process = shop.start(*command)
+        shop.wait_for(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+            "AND query ~ '(CREATE|DROP).* INDEX CONCURRENTLY' AND application_name = 'alembic (shop)'"
+        )
+        process.kill()
+        process.communicate()
+        shop.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'alembic (shop)'")
+
+
+def test_nothing_is_taken_away_below_a_half_applied_revision(shop: Shop) -> None:
+    """The column that is known to be there would be gone, and the revision could never be finished."""
+    shop.project.succeeds("upgrade", "r3")
+    interrupted(shop, "upgrade", "r4")
+
+    refused = shop.project.refuses("downgrade", "base")
+    invalid = shop.project.refuses("upgrade", "r3")
+
+    assert "the upgrade of r4, begun on " in refused
+    assert "Finish it first: alembic upgrade r4 " in refused
+    assert invalid.endswith("r4 was interrupted. Finish that, which builds its indexes again: alembic upgrade r4")
+    shop.project.succeeds("upgrade", "r4")
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_a_stamp_ends_what_cannot_be_finished(shop: Shop) -> None:
+    """Whoever has undone it by hand says so, and the revision begins anew."""
+    shop.project.succeeds("upgrade", "r3")
+    interrupted(shop, "upgrade", "r4")
+    assert "stamp r3" in shop.project.refuses("downgrade", "base")
+    shop.sql("ALTER TABLE shop.goods DROP COLUMN extra")
+
+    stamped = shop.project.alembic("stamp", "r3")
+
+    assert "Revision r4, whose upgrade was interrupted, will not be finished" in stamped.stderr
+    assert stamped.returncode == 0
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
+def test_nothing_is_built_upon_a_half_reverted_revision(shop: Shop) -> None:
+    """Its index is gone, or not; only to go on downwards brings certainty."""
+    shop.project.succeeds("upgrade", "r1")
+    drop = BLOCK + 'op.drop_index("ix_name", schema="shop", postgresql_concurrently=True)'
+    revision(shop.project, "r2", "r1", index("ix_name", "name"), drop)
+    shop.project.succeeds("upgrade", "r2")
+    interrupted(shop, "downgrade", "r1", table="goods")
+
+    refused = shop.project.refuses("upgrade", "head")
+
+    assert "Finish it first: alembic downgrade r2@-1 " in refused
+    shop.project.succeeds("downgrade", "r2@-1")
+    shop.project.succeeds("upgrade", "head")
+    assert shop.invalid() is None
 
 
 def test_an_edit_of_a_half_applied_revision_is_refused(shop: Shop) -> None:

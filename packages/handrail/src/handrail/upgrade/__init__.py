@@ -12,6 +12,7 @@ lost          what the server did when the connection was lost
 patience      trying again what others blocked
 progress      how far a revision came that cannot be one transaction
 invalid       indexes that no query uses
+interrupted   revisions of which a part is there
 unfinished    what an interrupted statement left behind
 journal       what was done to this database, when, by whom, and what it looked like afterwards
 versions      whether the version table can be believed

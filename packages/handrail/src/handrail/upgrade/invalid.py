@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.errors import InvalidIndexError
+from handrail.upgrade.interrupted import finishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from handrail.upgrade.journal import Entry
 
 # Of one schema: `:schema`.
 INVALID = """
@@ -18,8 +21,22 @@ INVALID = """
 """
 
 
-def refuse_invalid(indexes: Sequence[str]) -> None:
-    """Raise InvalidIndexError rather than end well with an index that nobody can use."""
+def refuse_invalid(indexes: Sequence[str], unfinished: Sequence[Entry]) -> None:
+    """Do not end well with an index that nobody can use.
+
+    Args:
+        indexes: That are INVALID.
+        unfinished: Revisions of which a part is there; theirs it may be.
+
+    Raises:
+        InvalidIndexError: There is one.
+    """
+    if indexes and unfinished:
+        names = " and ".join(entry.revision for entry in unfinished)
+        raise InvalidIndexError(
+            f"{', '.join(indexes)} is INVALID (no query uses it, and every write maintains it), and {names} was "
+            f"interrupted. Finish that, which builds its indexes again: {finishes(unfinished)}"
+        )
     if indexes:
         raise InvalidIndexError(
             f"all revisions are applied, but {', '.join(indexes)} is INVALID: a build failed, no query uses it, "

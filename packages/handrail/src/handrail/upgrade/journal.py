@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import socket
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -76,6 +77,7 @@ class Entry:
     Attributes:
         direction: `upgrade`, `downgrade`, `stamp`, `accept` for an edited file that was declared to be meant,
             `baseline` for a database that was found to be as the revisions say, `revert` for an undone manual edit,
+            `given up` for a revision that was interrupted, when a stamp has said where the database stands instead,
             `drift` for one that an upgrade has left as it was (the objects are the steps, its begin is `started_at`).
         steps: Of a revision with steps outside of transactions: what is done of it.
         heads: What the version table said after it.
@@ -295,6 +297,22 @@ class Journal:
             return
         assignments = ", ".join(f"{name} = {constant(value)}" for name, value in values.items())
         execute(f"UPDATE {self.table} SET {assignments}, finished_at = clock_timestamp() WHERE id = {number}")  # noqa: S608
+
+    def give_up(self, connection: Connection) -> None:
+        """Record that interrupted revisions will not be finished, in the transaction that is open: a stamp says so."""
+        for entry in self.unfinished(connection):
+            print(
+                f"Revision {entry.revision}, whose {entry.direction} was interrupted, will not be finished: the stamp "
+                "counts instead.",
+                file=sys.stderr,
+            )
+            connection.execute(
+                text(
+                    f"UPDATE {self._table} SET direction = 'given up', finished_at = clock_timestamp() "  # noqa: S608
+                    "WHERE id = :id"
+                ),
+                {"id": entry.id},
+            )
 
     def note(self, connection: Connection, done: Done) -> None:
         """Record what was done, in the transaction that is open."""

@@ -19,13 +19,14 @@ from handrail.errors import HeadsError
 from handrail.heads import unclear
 from handrail.ownership import create_schema
 from handrail.upgrade.drift import Drift, drift
+from handrail.upgrade.interrupted import refuse_half_done
 from handrail.upgrade.invalid import INVALID, refuse_invalid
 from handrail.upgrade.journal import Done, Step
 from handrail.upgrade.session import considerate, refuse_pooler, refuse_read_only, refuse_wrong_role
 from handrail.upgrade.steps import Steps
 from handrail.upgrade.task import Task
 from handrail.upgrade.touched import Pending, refuse_touched
-from handrail.upgrade.turn import turn
+from handrail.upgrade.turn import release, turn
 from handrail.upgrade.versions import check_versions, refuse_edited
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ class Upgrade(Task):
     def _look(self) -> list[MigrationStep]:
         """Read where the database stands, make sure that it can be believed, and return what is to be done."""
         self.read()
-        if self.command != "stamp":
-            check_versions(self.versions, self.directory, self.version_table, self.entries)
+        if not self.purges:
+            stamped = self.command == "stamp"
+            check_versions(self.versions, self.directory, self.version_table, self.entries, stamped=stamped)
         try:
-            return list(self.migration.opts["fn"](tuple(self.versions), self.migration))
+            return list(self.migration.opts["fn"](() if self.purges else tuple(self.versions), self.migration))
         except CommandError as error:
             raise HeadsError(unclear(self.directory, error)) from error
 
@@ -59,7 +61,7 @@ class Upgrade(Task):
         """Do what the command asks for."""
         steps = self._look()
         edited = self._refuse_edited()
-        if not steps and self.versions and not edited:
+        if not steps and self.versions and not edited and not self._settles():
             self.run()  # says what Alembic says when there is nothing to do
             self._refuse_invalid_indexes()
             return
@@ -75,11 +77,29 @@ class Upgrade(Task):
                 self.read()
                 if self.versions != before:  # somebody else was here while we waited
                     steps = self._look()
+                revisions = [step for step in steps if isinstance(step, RevisionStep)]
+                refuse_half_done(revisions, self.entries, self.versions)
                 self._review(steps)
                 self._accept(self._refuse_edited())
                 self._refuse_drift(steps)
                 Steps(self, held).run()
+                if self.command == "stamp" and not steps:
+                    self._note_stamp()
         self._refuse_invalid_indexes()
+
+    def _settles(self) -> bool:
+        """Whether it is a stamp that changes more than the version."""
+        interrupted = any(entry.finished_at is None for entry in self.entries)
+        return self.purges or (self.command == "stamp" and interrupted)
+
+    def _note_stamp(self) -> None:
+        """Record a stamp for which Alembic has nothing to do."""
+        versions = [] if self.purges else self.versions
+        release(self.connection)
+        with self.connection.begin():
+            done = Done(" ".join(versions) or "base", "stamp", None, versions, catalog=self.catalog())
+            self.journal.give_up(self.connection)
+            self.journal.note(self.connection, done)
 
     def _refuse_edited(self) -> list[str]:
         if self.command == "stamp":
@@ -164,4 +184,6 @@ class Upgrade(Task):
         if self.command != "upgrade":
             return
         with self.connection.begin() if not self.connection.in_transaction() else nullcontext():
-            refuse_invalid(self.connection.scalars(text(INVALID), {"schema": self.schema}).all())
+            invalid = self.connection.scalars(text(INVALID), {"schema": self.schema}).all()
+            unfinished = self.journal.unfinished(self.connection) if invalid else ()
+        refuse_invalid(invalid, unfinished)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,9 @@ class Steps:
         """Run what is left; False when it was blocked and the pause is over."""
         connection = self.task.connection
         try:
-            self.task.run()
+            # The rows that a purge deletes are gone with the commit of the new one, not before.
+            with connection.begin() if self.task.purges else nullcontext():
+                self.task.run()
         except Exception as raised:
             blockers = self.watch.blockers
             self.watch.step(None)
@@ -157,6 +159,7 @@ class Steps:
                         catalog, running.steps)  # fmt: skip
         else:
             done = Done(" ".join(heads) or "base", "stamp", None, self.reached, 0, catalog)
+            self.task.journal.give_up(self.progress.connection)
         self.task.journal.finish(self.progress.record, done, running.number if running else None)
 
     def _remember(self) -> None:

@@ -71,6 +71,11 @@ class Task:
         """Its name in SQL."""
         return name_in_sql(self.schema, self.project.version_table)
 
+    @property
+    def purges(self) -> bool:
+        """Whether it is `stamp --purge`, to which the rows of the version table mean nothing."""
+        return self.command == "stamp" and bool(self.migration.purge)
+
     def read(self) -> None:
         """Read version table and journal."""
         with self.connection.begin():

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from handrail.upgrade.journal import Entry
 
 
-def check_versions(versions: Sequence[str], directory: ScriptDirectory, table: str, entries: Sequence[Entry]) -> None:
+def check_versions(
+    versions: Sequence[str],
+    directory: ScriptDirectory,
+    table: str,
+    entries: Sequence[Entry],
+    *,
+    stamped: bool = False,
+) -> None:
     """Make sure that the rows of the version table name one state, which the files here know.
 
     Args:
@@ -29,6 +36,7 @@ def check_versions(versions: Sequence[str], directory: ScriptDirectory, table: s
         directory: The files.
         table: The version table's name in SQL.
         entries: The journal, which may know more.
+        stamped: It is about to be stamped, so only what stops that counts.
 
     Raises:
         VersionTableError: A row is there twice, is contained in another one, or all are missing.
@@ -43,7 +51,9 @@ def check_versions(versions: Sequence[str], directory: ScriptDirectory, table: s
         )
     unknown = [version for version in versions if not known(directory, version)]
     if unknown:
-        raise DatabaseAheadError(ahead(unknown, table, entries))
+        raise DatabaseAheadError(ahead(unknown, before(unknown, versions, directory, entries), entries))
+    if stamped:
+        return
     for version in versions:
         below = {script.revision for script in directory.iterate_revisions(version, "base")} - {version}
         if contained := below & set(versions):
@@ -69,7 +79,24 @@ def known(directory: ScriptDirectory, version: str) -> bool:
         return False
 
 
-def ahead(unknown: Collection[str], table: str, entries: Sequence[Entry]) -> str:
+def before(
+    unknown: Collection[str], versions: Sequence[str], directory: ScriptDirectory, entries: Sequence[Entry]
+) -> list[str]:
+    """Return the versions without the unknown ones, as the journal has them; none where that is silent."""
+    found = [version for version in versions if version not in unknown]
+    done = [entry for entry in entries if entry.finished_at and entry.direction in ("upgrade", "downgrade", "stamp")]
+    for revision in unknown:
+        places = [place for place, entry in enumerate(done) if entry.revision == revision]
+        if not places or not places[-1]:
+            return []
+        found += set(done[places[-1] - 1].heads) - set(done[places[-1]].heads)
+    if not all(known(directory, version) for version in found):
+        return []
+    below = {version for one in found for version in applied(directory, [one]) - {one}}
+    return sorted(set(found) - below)
+
+
+def ahead(unknown: Collection[str], known_before: Sequence[str], entries: Sequence[Entry]) -> str:
     """Say what is known about revisions that have no file here."""
     names = ", ".join(unknown)
     applied = [entry for entry in entries if entry.revision in unknown and entry.direction == "upgrade"]
@@ -78,10 +105,10 @@ def ahead(unknown: Collection[str], table: str, entries: Sequence[Entry]) -> str
         version = f", with version {applied[-1].application_version}" if applied[-1].application_version else ""
         told = f" It was applied on {applied[-1].started_at:%Y-%m-%d %H:%M %Z} from {applied[-1].host}{version}."
     return (
-        f"nothing was changed: the database is at {names}, and this code has no such revision.{told} Most often the "  # noqa: S608
+        f"nothing was changed: the database is at {names}, and this code has no such revision.{told} Most often the "
         "code is older than the database (a rollback, or another branch): deploy the code that has it, or get its file "
         f"with git and `alembic downgrade` there. If the file is gone for good and nothing of it is left: "
-        f"UPDATE {table} SET version_num = '<the revision before it>' WHERE version_num = '{next(iter(unknown))}';"
+        f"alembic stamp --purge {' '.join(known_before) or '<the revision before it>'}"
     )
 
 
