@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from handrail.catalog import Catalog, Kind, Name, read_catalog
 from handrail.connection import parse_url, with_connection
-from handrail.errors import MigrationError
+from handrail.errors import HandrailError
 from handrail.renames import (
     Answer,
     Rename,
@@ -206,7 +206,7 @@ def test_an_answer_names_what_no_guess_would_find(both: Both) -> None:
 
 @pytest.mark.parametrize("said", ["", ":", ":new", "old", "a.b.c", "a:b:c", "a:b.c", 'a"b:c'])
 def test_an_answer_that_cannot_be_read_is_refused(said: str) -> None:
-    with pytest.raises(MigrationError, match=r"must be old:new"):
+    with pytest.raises(HandrailError, match=r"must be old:new"):
         Answer.of(said)
 
 
@@ -227,7 +227,7 @@ def test_without_a_terminal_both_commands_are_shown_and_both_work(both: Both) ->
     before, after = both(("total", "amount"))
     candidates = renamed_columns(before, after)
 
-    with pytest.raises(MigrationError) as refused:
+    with pytest.raises(HandrailError) as refused:
         resolve(candidates, [], None)
 
     commands = [line.strip() for line in str(refused.value).splitlines() if "alembic" in line]

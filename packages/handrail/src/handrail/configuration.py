@@ -14,6 +14,7 @@ from alembic.util import CommandError
 from handrail.connection import parse_url
 from handrail.development import database_url, database_url_at_hand
 from handrail.errors import ConfigurationError, MigrationError
+from handrail.place import gap
 from handrail.revisions import PLACEHOLDER_URL
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def load_scripts(config: Config) -> ScriptDirectory:
     except CommandError as error:
         raise ConfigurationError(f"Alembic cannot use the revisions: {error}") from error
     except Exception as error:  # whatever the code of a revision raises
+        if found := gap(error):
+            raise found from error
         place = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
         raise MigrationError(
             f"a revision file cannot be imported: {place}{type(error).__name__}: {error}. Mend it, then try again."

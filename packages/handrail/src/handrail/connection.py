@@ -25,6 +25,7 @@ from handrail.errors import (
     ConfigurationError,
     DatabaseUnavailableError,
     HandrailError,
+    PoolerError,
     StatementTimeoutError,
 )
 from handrail.quoting import literal as literal  # noqa: PLC0414 - many take it from here
@@ -39,6 +40,15 @@ INSUFFICIENT_PRIVILEGE = "42501"
 BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
 STOPPED = "57014"  # a statement, by statement_timeout or a person
 CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how asyncpg says that none came
+
+# A prepared statement that another session had made, or none of ours is there.
+PREPARED = {"42P05", "26000"}
+POOLED = (
+    "nothing was changed: this URL leads through a connection pooler in transaction mode (PgBouncer or the like), "
+    "which hands the server's session to somebody else after every transaction. No lock would hold, and settings would "
+    "end up with others. Let migrations connect directly: MIGRATION_DATABASE_URL=postgresql://user:password@host:5432/"
+    "database (the server's own port, or a pool in session mode). The service goes on with DATABASE_URL."
+)
 
 CONNECT_TIMEOUT = 10  # seconds
 
@@ -154,9 +164,34 @@ async def _with_async_connection(
         connection = await engine.connect()
     try:
         return await connection.run_sync(work)
+    except Exception as error:
+        if _is_cancelled() and not isinstance(error, HandrailError):
+            raise asyncio.CancelledError from error  # what failed is only what tidied up
+        raise
     finally:
         with suppress(DBAPIError):  # as above
             await connection.close()
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: on the way out, what tidies up may fail, too."""
+    if _is_cancelled():
+        return True
+    # A CancelledError in the chain says nothing: with one asyncio ends what took too long.
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has asked for the end of the task that is running, as asyncio does after Ctrl-C."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop is running
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def asyncpg_dsn(url: URL) -> str:
@@ -250,6 +285,8 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
         )
     if message.sqlstate in BUSY or (fatal and ("too many" in said or "starting up" in said or "shutting down" in said)):
         return DatabaseUnavailableError(f"PostgreSQL at {place} takes no connection now: {said}. Try again shortly.")
+    if message.sqlstate in PREPARED:
+        return PoolerError(POOLED)
     if message.sqlstate == INSUFFICIENT_PRIVILEGE:
         return AccessDeniedError(
             f'the role "{role}" may not connect to the database "{database}" at {place}: {said}. '

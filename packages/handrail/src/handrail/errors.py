@@ -13,7 +13,7 @@
     ├── DatabaseAheadError       12   the database has revisions that this code does not have
     ├── VersionTableError        13   the version table contradicts itself or the tables that are there
     ├── HeadsError               14   it is not clear which revision was meant
-    ├── EditedRevisionError      15   a revision that was applied has been edited since
+    ├── EditedRevisionError      15   a revision that was applied has been edited since, or its file is gone
     ├── ReadOnlyError            16   a standby, or a database that is set to read-only
     ├── DiskFullError            17   the server has no space left
     ├── StatementTimeoutError    18   the server stopped a statement that took too long

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from alembic.util import CommandError, msg
 from sqlalchemy.exc import DBAPIError
 
-from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage
+from handrail.connection import INSUFFICIENT_PRIVILEGE, POOLED, ServerMessage, was_interrupted
 from handrail.errors import (
     AccessDeniedError,
     DatabaseUnavailableError,
@@ -19,7 +20,7 @@ from handrail.errors import (
     ReadOnlyError,
     StatementTimeoutError,
 )
-from handrail.place import place_of_error
+from handrail.place import gap, place_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +34,27 @@ KINDS = {
     "25006": ReadOnlyError,
     "42P05": PoolerError,
     "26000": PoolerError,
+    INSUFFICIENT_PRIVILEGE: AccessDeniedError,
 }
 ADVICE = {
     DiskFullError: "The server has no space left: free some, or give the volume more.",
     StatementTimeoutError: "The statement was cancelled, by statement_timeout of the role or database or by a person. "
     "If it needs longer: op.execute(\"SET LOCAL statement_timeout = '10min'\") before it in the revision.",
     ReadOnlyError: "The server takes no changes: name the primary in DATABASE_URL.",
-    PoolerError: "Somebody else uses our session: the URL leads through a connection pooler in transaction mode. Let "
-    "migrations connect directly, with MIGRATION_DATABASE_URL.",
+    PoolerError: f"Somebody else uses our session: {POOLED.removeprefix('nothing was changed: ')}",
+    AccessDeniedError: "Let migrations connect as the role that owns all of it, MIGRATION_DATABASE_URL="
+    "postgresql://owner:password@host:5432/database, and name it as expect_role in [tool.handrail]; or let the owner "
+    "grant what is missing.",
 }
+# Where it was no statement of a revision that took too long.
+LONGER = (
+    "The role or database allows less than handrail's own questions take: ALTER ROLE <role> IN DATABASE <database> SET "
+    "statement_timeout = '1min';"
+)
+GOES_ON = (
+    " Revisions that were complete stay as they are, and of the one that was running the open transaction is rolled "
+    "back. The same command goes on from there."
+)
 STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
 
 
@@ -75,16 +88,13 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
             hint = " (asyncpg takes one statement per op.execute(); postgresql+psycopg:// takes several)"
         if kind := KINDS.get(message.sqlstate or ""):
             place = _revision_line(error, versions, root)
+            advice = LONGER if kind is StatementTimeoutError and place is None else ADVICE[kind]
             raise kind(
-                f"{place or 'outside of the revisions'}: {message.text}. {ADVICE[kind]} Revisions before it stay "
+                f"{place or 'outside of the revisions'}: {message.text}. {advice} Revisions before it stay "
                 "applied, and of this one the open transaction was rolled back; the same command goes on from there."
             ) from error
         said = f"PostgreSQL refused this: {message.text}{hint}."
         place = _revision_line(error, versions, root)
-        if place is None and message.sqlstate == INSUFFICIENT_PRIVILEGE:
-            raise AccessDeniedError(
-                f"{said} Let an administrator grant the role what is missing. Statement: {statement}"
-            ) from error
         if place is None:
             raise MigrationError(f"{said} Statement: {statement}") from error
         raise MigrationError(
@@ -96,15 +106,30 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
 @contextmanager
 def shown_as_alembic_errors(config: Config) -> Iterator[None]:
     """Let the `alembic` command show our errors like its own: `FAILED: …` and no traceback, with their exit codes."""
+    options = config.cmd_opts
+    # Called from Python, from another command of ours, or with --raiseerr: then Alembic's own exception.
+    called = options is None or options.raiseerr or bool(config.attributes)
     try:
         yield
-    except HandrailError as error:
-        options = config.cmd_opts
-        # Called from Python, from another command of ours, or with --raiseerr: then Alembic's own exception.
-        if options is None or options.raiseerr or config.attributes:
-            raise CommandError(str(error)) from error
-        msg(f"FAILED: {error}", **config.messaging_opts)
-        raise SystemExit(error.exit_code) from error
+    except BaseException as error:
+        known = understood(error)
+        if known is None and not called and not isinstance(error, SystemExit) and was_interrupted(error):
+            changes = options is not None and options.cmd[0].__name__ in ("upgrade", "downgrade", "stamp")
+            msg(f"FAILED: interrupted.{GOES_ON if changes else ''}", **config.messaging_opts)
+            raise SystemExit(128 + signal.SIGINT) from error
+        if known is None:
+            raise
+        if called:
+            raise CommandError(str(known)) from error
+        msg(f"FAILED: {known}", **config.messaging_opts)
+        raise SystemExit(known.exit_code) from error
+
+
+def understood(error: BaseException) -> HandrailError | None:
+    """Return what there is to say about an error; None when it is none that was foreseen."""
+    if isinstance(error, HandrailError):
+        return error
+    return gap(error)
 
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handrail.errors import MigrationError
+from handrail.errors import HeadsError
 from handrail.upstream import published_in
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ def refuse_two_heads(directory: ScriptDirectory, root: Path) -> None:
     """Refuse to add a revision where it is unclear which one it follows.
 
     Raises:
-        MigrationError: There are several heads.
+        HeadsError: There are several heads.
     """
     heads = sorted(directory.get_heads())
     if len(heads) < 2:
         return
     local = local_heads(directory, root)
     rebases = "\n".join(f"    handrail rebase {head}" for head in (local if len(local) == 1 else heads))
-    raise MigrationError(
+    raise HeadsError(
         f"nothing was written: there are {len(heads)} heads, and a new revision can follow only one of them; "
         "`alembic upgrade head` fails everywhere until there is one.\n"
         + "".join(f"    {described(directory, head)}\n" for head in heads)

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from handrail.errors import EditedRevisionError
+
 
 class Place(NamedTuple):
     """A line of a revision file.
@@ -57,3 +59,15 @@ def _first(frames: Iterable[tuple[str, int]], folders: Sequence[Path]) -> Place 
 @lru_cache(maxsize=1024)
 def _resolved(filename: str) -> Path:
     return Path(filename).resolve()
+
+
+def gap(error: BaseException) -> EditedRevisionError | None:
+    """Return what there is to say when a revision has no file that another one follows: Alembic raises a KeyError."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not isinstance(error, KeyError) or not frames[-1].filename.endswith(str(Path("alembic/script/revision.py"))):
+        return None
+    return EditedRevisionError(
+        f"nothing was changed: the revision files have a gap. One of them follows {error.args[0]}, of which there is "
+        "no file. If it was deleted, bring it back: git log --diff-filter=D --name-only  tells the commit and the "
+        "file, and  git checkout <commit>^ -- <file>  restores it. If it is on another branch, merge that."
+    )

@@ -13,7 +13,7 @@ from alembic.util import CommandError
 
 from handrail.connection import describe, parse_url, with_connection
 from handrail.development import database_url
-from handrail.errors import ConfigurationError, MigrationError
+from handrail.errors import ConfigurationError, HandrailError, HeadsError
 from handrail.heads import described, local_heads, merge_command, own_revisions
 from handrail.revisions import ini_has_url
 from handrail.upgrade.standing import schema_of
@@ -63,7 +63,8 @@ def planned_rebase(directory: ScriptDirectory, revision: str | None, onto: str |
         root: The project's folder.
 
     Raises:
-        MigrationError: It is unclear which, or others have them already, or they cannot be moved.
+        HeadsError: It is unclear which.
+        HandrailError: Others have them already, or they cannot be moved.
     """
     heads = sorted(directory.get_heads())
     if revision is not None:
@@ -73,7 +74,7 @@ def planned_rebase(directory: ScriptDirectory, revision: str | None, onto: str |
     head = _head_of(directory, revision, heads) if revision else _only_local_head(directory, heads, root)
     others = [other for other in heads if other != head]
     if onto is None and len(others) > 1:
-        raise MigrationError(
+        raise HeadsError(
             f"there are {len(heads)} heads, so say which one {head} shall follow:\n"
             + "".join(f"    handrail rebase {head} --onto {other}\n" for other in others).rstrip("\n")
         )
@@ -89,7 +90,7 @@ def refuse_published(directory: ScriptDirectory, moved: Sequence[Script], heads:
     for script in moved:
         branch = published_in(root, script.revision)
         if branch is not None:
-            raise MigrationError(
+            raise HandrailError(
                 f"{described(directory, script.revision)} is in {branch} already, so others may have run it where it "
                 f"is now, and would not run what is put before it. Join the heads instead:\n    {merge_command(heads)}"
             )
@@ -99,7 +100,7 @@ def refuse_applied(project: Project, config: Config, directory: ScriptDirectory,
     """Refuse to move what the configured database has run.
 
     Raises:
-        MigrationError: It has; the message holds the command that undoes it.
+        HandrailError: It has; the message holds the command that undoes it.
         HandrailError: The database does not answer, so nobody knows.
     """
     url = configured_url(project, config)
@@ -109,7 +110,7 @@ def refuse_applied(project: Project, config: Config, directory: ScriptDirectory,
     found = [script.revision for script in rebase.moved if script.revision in done]
     if found:
         last = rebase.moved[-1].revision
-        raise MigrationError(
+        raise HandrailError(
             f"{', '.join(found)} is applied in the configured database ({describe(url)}), which would then be taken "
             f"for one that has {rebase.onto}, too. Undo it first, and apply it again afterwards:\n"
             f"    alembic downgrade {found[-1]}@-{len(found)}\n    handrail rebase {last}\n    alembic upgrade head\n"
@@ -171,7 +172,7 @@ def _head_of(directory: ScriptDirectory, revision: str, heads: Sequence[str]) ->
     for head in heads:
         if any(script.revision == wanted for script in own_revisions(directory, head)):
             return head
-    raise MigrationError(
+    raise HeadsError(
         f"{wanted} leads to more than one head, so it cannot be put behind one of them. The heads are:\n"
         + "\n".join(f"    {described(directory, head)}" for head in heads)
     )
@@ -183,7 +184,7 @@ def _only_local_head(directory: ScriptDirectory, heads: Sequence[str], root: Pat
         return local[0]
     why = "none of them is yours alone" if not local else "git does not tell which one is yours alone"
     remedy = f"    {merge_command(heads)}" if not local else "\n".join(f"    handrail rebase {head}" for head in local)
-    raise MigrationError(
+    raise HeadsError(
         f"there are {len(heads)} heads, and {why}:\n"
         + "".join(f"    {described(directory, head)}\n" for head in heads)
         + f"  {'Join them' if not local else 'Say which one shall follow the other'}:\n{remedy}"
@@ -195,7 +196,7 @@ def _refuse_several_roots(moved: Sequence[Script], heads: Sequence[str]) -> None
     own = {script.revision for script in moved}
     roots = [script for script in moved if not set(script._all_down_revisions) & own]  # noqa: SLF001
     if len(roots) != 1 or any(len(script._versioned_down_revisions) > 1 for script in moved):  # noqa: SLF001
-        raise MigrationError(
+        raise HandrailError(
             "what would be moved is no plain chain of revisions: there is a merge in it. Join the heads instead:\n"
             f"    {merge_command(heads)}"
         )

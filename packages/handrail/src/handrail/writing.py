@@ -13,7 +13,7 @@ import click
 from alembic.script import ScriptDirectory
 
 from handrail.cache import Cache
-from handrail.errors import HandrailError, MigrationError
+from handrail.errors import HandrailError
 from handrail.failures import shown_as_alembic_errors
 from handrail.findings import Severity
 from handrail.heads import refuse_two_heads
@@ -42,7 +42,7 @@ def prepare_writing(
     """Make what the running command writes later safe. `context` is that of `revision`; `merge` has none.
 
     Raises:
-        MigrationError: The new revision would have several heads to follow.
+        HandrailError: The new revision would have several heads to follow.
     """
     written = write_whole_files(directory)
     name_files_by_title(directory)
@@ -80,24 +80,24 @@ def undisturbed(project: Project, config: Config, directory: ScriptDirectory, wr
     """Be the only one who writes revisions; take back what was written when something goes wrong or is interrupted.
 
     Raises:
-        MigrationError: Another command has written a revision since this one has looked, or does not come to an end.
+        HandrailError: Another command has written a revision since this one has looked, or does not come to an end.
     """
     try:
         lock = FileLock(Cache.of(project.root).file("revisions.lock"))
     except OSError as error:
-        raise MigrationError(
+        raise HandrailError(
             f"nothing was written: {error.filename}: {error.strerror}. Revisions are written one at a time, with a "
             "lock in that folder: let your user write there."
         ) from error
     with lock:
         if not lock.acquire(timeout_seconds=PATIENCE_SECONDS):
-            raise MigrationError(
+            raise HandrailError(
                 f"nothing was written: another command has been writing revisions for {PATIENCE_SECONDS} seconds. "
                 "Wait for it or end it, then run this one again."
             )
         there, known = set(ScriptDirectory.from_config(config).get_heads()), set(directory.get_heads())
         if there != known:
-            raise MigrationError(
+            raise HandrailError(
                 f"nothing was written: meanwhile another command has written {', '.join(sorted(there - known))}, which "
                 "this revision does not know; it would become a second head. Run the same command again."
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from faults.shop import Shop, revision
 from handrail import errors
 
@@ -51,6 +53,39 @@ def test_one_of_two_heads_is_gone(shop: Shop) -> None:
     assert message.endswith("alembic stamp --purge r6")
 
 
+def test_a_deleted_revision(shop: Shop) -> None:
+    """In the middle: whatever reads the files says which one is missing."""
+    shop.project.succeeds("upgrade", "r5")
+    (shop.project.root / "alembic/versions/r3.py").unlink()
+
+    for command in ("upgrade head", "downgrade -1", "stamp head", "current --check-heads"):
+        assert "One of them follows r3, of which there is no file" in refusal(
+            shop, errors.EditedRevisionError, *command.split()
+        )
+    assert shop.project.handrail("status").returncode == errors.EditedRevisionError.exit_code
+
+
+def test_a_role_that_owns_nothing(shop: Shop) -> None:
+    """Before a revision and in it: one exit code, and whom to connect as."""
+    shop.project.succeeds("upgrade", "r2")
+    role = f"nobody_of_{shop.database}"  # all databases of a server share them
+    with psycopg.connect(shop.dsn, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role}".encode())
+        owner.execute(f'ALTER DATABASE "{shop.database}" SET role = {role}'.encode())  # for all later sessions
+        try:
+            before = refusal(shop, errors.AccessDeniedError, "upgrade", "head")
+            owner.execute(f"GRANT USAGE ON SCHEMA shop TO {role}".encode())
+            owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA shop TO {role}".encode())
+            within = refusal(shop, errors.AccessDeniedError, "-x", "drift=keep", "upgrade", "head")
+        finally:
+            owner.execute(f'ALTER DATABASE "{shop.database}" RESET role'.encode())
+            owner.execute(f"DROP OWNED BY {role}".encode())
+            owner.execute(f"DROP ROLE {role}".encode())
+
+    assert "permission denied for schema shop. Let migrations connect as the role that owns all of it" in before
+    assert "alembic/versions/r3.py:10: must be owner of table goods." in within
+
+
 def test_an_unknown_revision(shop: Shop) -> None:
     """A name that is no revision."""
     assert "r77" in refusal(shop, errors.HeadsError, "upgrade", "r77")
@@ -85,8 +120,9 @@ def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
     shop.sql("ALTER TABLE shop.alembic_version DROP CONSTRAINT alembic_version_pkc")
     shop.sql("INSERT INTO shop.alembic_version VALUES ('r2')")
 
-    for command in ("upgrade", "downgrade", "stamp"):
-        message = refusal(shop, errors.VersionTableError, command, "head" if command != "downgrade" else "-1")
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
+    assert refusal(shop, errors.VersionTableError, "downgrade", "-1") == message
+    assert refusal(shop, errors.VersionTableError, "stamp", "head") == message
 
     shop.sql(message[message.index("DELETE FROM") :])
     shop.project.succeeds("upgrade", "head")

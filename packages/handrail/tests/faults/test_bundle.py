@@ -29,6 +29,7 @@ def test_what_is_refused_is_told_with_its_line(shop: Shop) -> None:
     failed = shop.project.alembic("upgrade", "head")
 
     assert failed.returncode == MigrationError.exit_code, failed.stdout + failed.stderr
+    assert "A part of what was sent together was refused; going on one by one." in failed.stderr
     assert 'alembic/versions/r3.py:10: PostgreSQL refused this: column "code" of relation' in failed.stdout
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
     assert shop.sql("SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal") == "r1 r2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from faults.readers import reading
-from faults.shop import Shop
+from faults.shop import Shop, revision
 from handrail.errors import BlockedError, BusyError
 from handrail.upgrade.lost import versions_now
 from handrail.upgrade.turn import key_of
@@ -61,6 +62,10 @@ def test_who_is_migrating_is_named(shop: Shop) -> None:
     with psycopg.connect(shop.dsn, application_name="the other deploy", autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [TURN])
         busy = shop.project.alembic("-x", "wait=1", "upgrade", "head")
+        for command in ("downgrade -1", "stamp r2 r1"):
+            refused = shop.project.refuses("-x", "wait=0", *command.split())
+            assert f"with more patience: alembic -x wait=600 {command} If" in refused
+            assert f"SELECT pg_terminate_backend({other.info.backend_pid});" in refused
 
     assert busy.returncode == BusyError.exit_code, busy.stdout + busy.stderr
     assert "(pid " in busy.stdout
@@ -117,6 +122,16 @@ def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> Non
     assert finished < 8
 
 
+def test_what_takes_long_is_told(shop: Shop) -> None:
+    """Which revision, which statement, for how long; who is in the way only as long as that is so."""
+    shop.project.succeeds("upgrade", "r4")
+    revision(shop.project, "r5", "r4", 'op.execute("SELECT pg_sleep(12)")')
+
+    told = shop.project.alembic("upgrade", "r5").stderr
+
+    assert re.search(r"  upgrade r5 \(1 of 1\): 1\d s, SELECT pg_sleep\(12\)\n", told), told
+
+
 def test_patience_has_an_end(shop: Shop) -> None:
     """Who blocks is named, with an exit code of its own; nothing is half done."""
     shop.project.succeeds("upgrade", "r2")
@@ -124,7 +139,9 @@ def test_patience_has_an_end(shop: Shop) -> None:
         blocked = shop.project.alembic("-x", "wait=2", "upgrade", "head")
 
     assert blocked.returncode == BlockedError.exit_code, blocked.stdout + blocked.stderr
-    assert "did not let go of what it changes by pid" in blocked.stdout
+    assert "did not let go of what it changes: it is blocked by pid" in blocked.stdout
+    assert re.search(r"End what blocks: SELECT pg_terminate_backend\(\d+\);", blocked.stdout)
+    assert blocked.stdout.rstrip().endswith("with more patience: alembic -x wait=600 upgrade head")
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
     shop.project.succeeds("upgrade", "head")
     shop.assert_whole()

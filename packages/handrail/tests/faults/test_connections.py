@@ -32,11 +32,19 @@ def test_the_truth_is_told_when_the_connection_breaks_at_commit(shop: Shop, afte
 
 def test_a_pooler_in_transaction_mode_is_refused(shop: Shop) -> None:
     """No lock would hold; the way around it is in the message, and works."""
+    shop.project.succeeds("upgrade", "r2")
     with pooling(shop.url) as url:
         refused = shop.project.alembic("upgrade", "head", DATABASE_URL=url)
+        # By now the pooler's sessions know the statements that asyncpg prepares when it connects.
+        others = [
+            shop.project.alembic(*command, DATABASE_URL=url) for command in (["downgrade", "-1"], ["stamp", "r1"])
+        ]
         direct = shop.project.alembic("upgrade", "head", DATABASE_URL=url, MIGRATION_DATABASE_URL=shop.url)
 
     assert refused.returncode == PoolerError.exit_code, refused.stdout + refused.stderr
     assert "MIGRATION_DATABASE_URL" in refused.stdout
+    for other in others:
+        assert other.returncode == PoolerError.exit_code, other.stdout + other.stderr
+        assert "MIGRATION_DATABASE_URL=postgresql://" in other.stdout
     assert direct.returncode == 0, direct.stdout + direct.stderr
     shop.assert_whole()

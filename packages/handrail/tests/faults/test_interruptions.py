@@ -86,6 +86,31 @@ def test_a_mixed_revision_goes_on_where_it_was_stopped(shop: Shop) -> None:
     shop.assert_whole()
 
 
+def test_ctrl_c_is_said_in_a_line(shop: Shop) -> None:
+    """While several revisions are on their way at once, and while a statement waits that is no transaction."""
+    note = 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")'
+    revision(shop.project, "r3", "r2", note + '\nop.execute("SELECT pg_sleep(3)")')
+    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query ~ "
+    ended = []
+    process = shop.start("upgrade", "r5")
+    shop.wait_for(waiting + "'pg_sleep[(]3'")
+    process.send_signal(signal.SIGINT)
+    ended.append((process.communicate(timeout=60), process.returncode))
+    shop.project.succeeds("upgrade", "r5")
+    with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1"):
+        process = shop.start("upgrade", "head")
+        shop.wait_for(waiting + "'^CREATE UNIQUE INDEX CONCURRENTLY'")
+        process.send_signal(signal.SIGINT)
+        ended.append((process.communicate(timeout=60), process.returncode))
+
+    for (out, err), code in ended:
+        assert code == 130, out + err
+        assert "FAILED: interrupted. Revisions that were complete stay as they are" in out
+        assert "Traceback" not in out + err
+    shop.project.succeeds("upgrade", "head")
+    shop.assert_whole()
+
+
 def interrupted(shop: Shop, *command: str, table: str = "alembic_version") -> None:
     """Run a command, and kill it while its concurrent statement waits for whoever reads a table."""
     with shop.transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ") as transaction:

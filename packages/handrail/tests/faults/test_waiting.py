@@ -108,7 +108,7 @@ def test_a_server_that_never_comes(shop: Shop) -> None:
     done = shop.project.handrail("upgrade", "--wait=1", DATABASE_URL=nowhere)
 
     assert done.returncode == DatabaseUnavailableError.exit_code, done.stdout + done.stderr
-    assert "FAILED: nothing was changed: waited for 1 seconds, and no PostgreSQL answers at 127.0.0.1" in done.stdout
+    assert "FAILED: nothing was changed: waited for 1 s, and no PostgreSQL answers at 127.0.0.1" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -130,4 +130,4 @@ def test_the_wait_for_a_turn_is_bounded(shop: Shop) -> None:
         busy = shop.project.handrail("upgrade", "--wait=1")
 
     assert busy.returncode == BusyError.exit_code, busy.stdout + busy.stderr
-    assert "was not done within 1 seconds" in busy.stdout
+    assert "was not done within 1 s" in busy.stdout

@@ -21,7 +21,7 @@ from handrail.catalog import Catalog, read_catalog
 from handrail.catalog.difference import NOT_MODELLED, differences
 from handrail.catalog.words import in_words
 from handrail.connection import parse_url
-from handrail.errors import MigrationError
+from handrail.errors import HandrailError
 from handrail.scratch import ScratchServer
 from handrail.stages import Stage, stages
 from handrail.stages.scripts import steps
@@ -265,7 +265,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("rule", "sql"), REFUSED.items(), ids=REFUSED)
 def test_what_has_no_safe_form_is_refused_unless_the_project_says_why(shop: Shop, rule: str, sql: str) -> None:
-    with pytest.raises(MigrationError, match=rule):
+    with pytest.raises(HandrailError, match=rule):
         shop.plan(sql)
     assert shop.plan(sql, plain={rule: "the table is small"})
 
@@ -274,7 +274,7 @@ def test_what_has_no_safe_form_is_refused_unless_the_project_says_why(shop: Shop
     "column", ["serial", "int GENERATED ALWAYS AS IDENTITY", "int GENERATED ALWAYS AS (id) STORED"]
 )
 def test_a_column_that_writes_the_table_anew_is_refused(shop: Shop, column: str) -> None:
-    with pytest.raises(MigrationError, match='the new column "number" of "orders"'):
+    with pytest.raises(HandrailError, match='the new column "number" of "orders"'):
         shop.plan(f"{ORDERS} ADD number {column}")
 
 

@@ -95,7 +95,7 @@ def apply(place: Place, wanted: Revert) -> Drift:
             refuse_read_only(connection)
         keeper = connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            turned = turn(connection, keeper, place.version_table, WAIT_SECONDS)
+            turned = turn(connection, keeper, place.version_table, WAIT_SECONDS, again="")
             with considerate(connection), turned, connection.begin():
                 return undo(connection, place, wanted)
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,13 @@ def command_name() -> str:
     return function.__qualname__.partition(".")[0] if function else ""
 
 
+def targets() -> list[str]:
+    """Return the revisions that `upgrade`, `downgrade` or `stamp` was given on its command line."""
+    options = context.config.cmd_opts
+    one, several = getattr(options, "revision", "head"), getattr(options, "revisions", None)
+    return list(several) if several else [one]
+
+
 def changes_database() -> bool:
     """Whether the running command is `upgrade`, `downgrade` or `stamp`."""
     return "destination_rev" in command_options()
@@ -56,10 +65,11 @@ def x_arguments(name: str) -> list[str]:
 def wait_seconds(usual: float = WAIT_SECONDS) -> float:
     """Return how long to wait for others: what `-x wait=` says, or the usual time."""
     for value in x_arguments("wait"):
-        try:
-            return max(float(value), 0.0)
-        except ValueError as error:
-            raise ConfigurationError(f"-x wait={value} is no number of seconds; for instance: -x wait=600") from error
+        with suppress(ValueError):
+            seconds = float(value)
+            if not math.isnan(seconds):
+                return max(seconds, 0.0)
+        raise ConfigurationError(f"-x wait={value} is no number of seconds; for instance: -x wait=600")
     return usual
 
 

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from handrail.catalog.objects import Catalog, Kind
-from handrail.errors import MigrationError
+from handrail.errors import HandrailError
 from handrail.renames.rename import Rename
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Answer:
         """Read an answer; names with dots or colons are put into double quotes.
 
         Raises:
-            MigrationError: It is not `old:new`.
+            HandrailError: It is not `old:new`.
         """
         found = re.fullmatch(rf"((?:{PART})(?:\.(?:{PART}))*):({PART})", said)
         if found is None or not found[1]:
-            raise MigrationError(
+            raise HandrailError(
                 f"-x rename={said} cannot be read. It must be old:new, for instance -x rename=orders.total:amount for "
                 "a column, rename=orders:purchases for a table, rename=status.open:opened for a value of an enum, or "
                 "rename=orders.total: for one that is really dropped. Names with dots or colons need double quotes."
@@ -76,7 +76,7 @@ def resolve(
         command: The command to print, with a place for more options.
 
     Raises:
-        MigrationError: Nobody says what a candidate is; both commands stand in the message.
+        HandrailError: Nobody says what a candidate is; both commands stand in the message.
     """
     chosen: list[Rename] = []
     unclear: list[Rename] = []
@@ -92,7 +92,7 @@ def resolve(
     if unclear:
         yes, no = ("".join(f"-x {option(rename, really)} " for rename in unclear) for really in (True, False))
         given = "".join(f"-x {quote(f'rename={answer.said}')} " for answer in answers)
-        raise MigrationError(
+        raise HandrailError(
             "nothing was written, because it is unclear what happens to your data: "
             f"{'; '.join(map(statement, unclear))}. If it is a rename, and the data stays:\n"
             f"    {command.format(given + yes)}\n"
@@ -164,7 +164,7 @@ def refuse_unknown(answers: Sequence[Answer], first: Sides, last: Sides, chosen:
         chosen: The renames.
 
     Raises:
-        MigrationError: There is such an answer; the message lists what there is.
+        HandrailError: There is such an answer; the message lists what there is.
     """
     gone = going(*first) + going(*last)
     for answer in answers:
@@ -172,7 +172,7 @@ def refuse_unknown(answers: Sequence[Answer], first: Sides, last: Sides, chosen:
         if dropped or any(answer.means(rename) for rename in chosen):
             continue
         there = sorted({f"{_spelled(rename)}:{_spelled_part(rename.new)}" for rename in possible(*first)})
-        raise MigrationError(
+        raise HandrailError(
             f"nothing was written: -x rename={answer.said} matches nothing that went and came in the models. "
             + (f"Possible would be: {', '.join(there[:20])}." if there else "Nothing went and came there.")
         )

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from handrail.errors import MigrationError
+from handrail.errors import HandrailError
 
 
 def ask_on_terminal(question: str) -> bool:
     """Ask a yes-or-no question; no is the default.
 
     Raises:
-        MigrationError: It was interrupted, or the terminal was closed.
+        HandrailError: It was interrupted, or the terminal was closed.
     """
     import click
 
@@ -22,7 +22,7 @@ def ask_on_terminal(question: str) -> bool:
         with interruptible():
             return click.confirm(question, default=False, err=True)
     except click.Abort as error:
-        raise MigrationError("interrupted; nothing was written.") from error
+        raise HandrailError("interrupted; nothing was written.") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from handrail.catalog.difference import Difference
 from handrail.catalog.objects import Kind, Name
-from handrail.errors import MigrationError
+from handrail.errors import HandrailError
 from handrail.type_changes import rewrites
 
 
@@ -17,13 +17,13 @@ def refuse(found: Sequence[tuple[str, str]]) -> None:
         found: For each change the rule that stands against it, and the text that tells why.
 
     Raises:
-        MigrationError: There is at least one.
+        HandrailError: There is at least one.
     """
     if not found:
         return
     rules = sorted({rule for rule, _ in found})
     texts = "\n".join(f"  {text}" for _, text in found)
-    raise MigrationError(
+    raise HandrailError(
         f"nothing was written, because there is no way to do this without stopping the service:\n{texts}\n"
         "  If the table is small enough for that, say so in pyproject.toml, and the plain form is written:  "
         "[tool.handrail.plain]  " + "  ".join(f'{rule} = "<your reason>"' for rule in rules)

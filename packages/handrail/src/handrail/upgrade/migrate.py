@@ -71,7 +71,7 @@ class Upgrade(Task):
         with considerate(self.connection), self._keeper() as keeper:
             if keeper is not self.connection:
                 refuse_pooler(self.connection, keeper)
-            with turn(self.connection, keeper, self.version_table, self.wait_seconds) as held:
+            with turn(self.connection, keeper, self.version_table, self.wait_seconds, self.again) as held:
                 self._prepare()
                 before = self.versions
                 self.read()

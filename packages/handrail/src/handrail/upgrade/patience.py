@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from handrail.connection import ServerMessage
@@ -23,9 +24,11 @@ class Patience:
 
     Attributes:
         seconds: In all, from the first time on.
+        again: The command that waits longer.
     """
 
     seconds: float
+    again: str
     retries: int = 0
     pause: float = FIRST_PAUSE
     deadline: float | None = field(default=None, init=False)
@@ -34,13 +37,14 @@ class Patience:
         """Start anew: something was achieved since."""
         self.retries, self.pause, self.deadline = 0, FIRST_PAUSE, None
 
-    def pause_after(self, error: BaseException, revision: str, blockers: str) -> None:
+    def pause_after(self, error: BaseException, revision: str, blockers: str, pids: Sequence[int]) -> None:
         """Pause, and return when it is to be tried again.
 
         Args:
             error: PostgreSQL's refusal.
             revision: What is being run.
             blockers: Who is in the way, for a sentence; may be empty.
+            pids: The same by number.
 
         Raises:
             BlockedError: The time is up.
@@ -51,12 +55,13 @@ class Patience:
         now = time.monotonic()
         self.deadline = self.deadline or now + self.seconds
         if now + self.pause >= self.deadline:
+            ended = " ".join(f"SELECT pg_terminate_backend({pid});" for pid in [*map(str, pids)] or ["<pid>"])
             raise BlockedError(
-                f"revision {revision} was not run: for {self.seconds:g} seconds other sessions did not let go of what "
-                f"it changes{blockers}. It was tried {self.retries + 1} times, each time for a moment only, so that "
-                "nobody had to wait; its transaction was rolled back, and revisions before it stay applied. End the "
-                "session that blocks (SELECT pg_terminate_backend(<pid>);) or run the same command again when it is "
-                "quiet, with more patience: alembic -x wait=600 upgrade head"
+                f"revision {revision} was not run: for {self.seconds:g} s other sessions did not let go of what it "
+                f"changes{blockers and f': it is blocked{blockers}'}. It was tried {self.retries + 1} times, each time "
+                "for a moment only, so that nobody had to wait; its transaction was rolled back, and revisions before "
+                f"it stay as they are. End what blocks: {ended}  Or run the same command again when it is quiet, with "
+                f"more patience: {self.again}"
             ) from error
         self.retries += 1
         print(

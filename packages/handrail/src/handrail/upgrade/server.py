@@ -47,7 +47,7 @@ def with_server(url: URL, work: Callable[[Connection], T], *, application: str, 
             if arrived:
                 raise
             if left <= 0:
-                waited = f"waited for {wait_seconds:g} seconds, and " if wait_seconds else ""
+                waited = f"waited for {wait_seconds:g} s, and " if wait_seconds else ""
                 raise DatabaseUnavailableError(f"nothing was changed: {waited}{error}") from error
         if not told:
             print(f"Waiting: no PostgreSQL takes connections at {describe(url)} yet.", file=sys.stderr, flush=True)

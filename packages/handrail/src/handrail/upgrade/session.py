@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from handrail.connection import ServerMessage, quoted
+from handrail.connection import POOLED, PREPARED, ServerMessage, quoted
 from handrail.errors import AccessDeniedError, PoolerError, ReadOnlyError
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ SETTINGS = {
 NOT_EVERYWHERE = {"client_connection_check_interval"}  # only where the server's system can tell (not on Windows)
 
 ROUNDS = 3  # of questions, after which two sessions of a pool would have met
-
-PREPARED = {"42P05", "26000"}  # a prepared statement that another session had made, or none of ours is there
 
 
 @contextmanager
@@ -83,14 +81,6 @@ def refuse_pooler(migrator: Connection, keeper: Connection) -> None:
         raise
     if any(len(seen) > 1 for seen in pids.values()) or pids[migrator] & pids[keeper]:
         raise PoolerError(POOLED)
-
-
-POOLED = (
-    "nothing was changed: this URL leads through a connection pooler in transaction mode (PgBouncer or the like), "
-    "which hands the server's session to somebody else after every transaction. No lock would hold, and settings would "
-    "end up with others. Let migrations connect directly: MIGRATION_DATABASE_URL=postgresql://user:password@host:5432/"
-    "database (the server's own port, or a pool in session mode). The service goes on with DATABASE_URL."
-)
 
 
 def pid_of(connection: Connection) -> int:

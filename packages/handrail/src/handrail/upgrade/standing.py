@@ -110,7 +110,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         [entry.revision for entry in entries if entry.finished_at is None],
         list(connection.scalars(text(INVALID), {"schema": journal.schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": journal.schema})),
-        holder(connection, key_of(found.table, "work")).strip(" ()"),
+        holder(connection, key_of(found.table, "work"))[1].strip(" ()"),
         in_words(edits.differences) if edits else [],
     )
 

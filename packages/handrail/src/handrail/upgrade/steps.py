@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.migration import RevisionStep
 from sqlalchemy.exc import SQLAlchemyError
 
-from handrail.connection import ServerMessage
+from handrail.connection import ServerMessage, was_interrupted
 from handrail.errors import BusyError, DatabaseUnavailableError, VersionTableError
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.journal import Done
@@ -57,7 +57,7 @@ class Steps:
             held: Its turn.
         """
         self.task, self.held = task, held
-        self.patience = Patience(task.wait_seconds)
+        self.patience = Patience(task.wait_seconds, task.again)
         self.running: Running | None = None
         self.first = self.last = self.moved = False
         self.reached: Sequence[str] = ()
@@ -86,7 +86,9 @@ class Steps:
             with connection.begin() if self.task.purges else nullcontext():
                 self.task.run()
         except Exception as raised:
-            blockers = self.watch.blockers
+            if was_interrupted(raised):
+                raise
+            blockers, pids = self.watch.blockers, self.watch.pids
             self.watch.step(None)
             error = first_refusal(raised)
             gone = error is not None and (lost(error) or connection.invalidated)
@@ -94,6 +96,7 @@ class Steps:
                 self.bundle.give_up()
                 # An invalidated connection would be replaced without a word, by one that has no turn.
                 if not connection.invalidated:
+                    print("A part of what was sent together was refused; going on one by one.", file=sys.stderr)
                     return False
                 gone = True
             if gone:
@@ -104,7 +107,7 @@ class Steps:
             if connection.in_transaction():
                 connection.rollback()
             self._refuse_what_is_there(error)
-            self.patience.pause_after(error, self.running.revision if self.running else "", blockers)
+            self.patience.pause_after(error, self.running.revision if self.running else "", blockers, pids)
             return False
         self.watch.step(None)
         return True

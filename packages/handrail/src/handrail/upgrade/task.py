@@ -38,6 +38,7 @@ class Task:
         url: Of the database; None on a connection that was handed over.
         wait_seconds: For others, in all.
         accepted: Revisions of which an edit is declared to be meant.
+        again: The command line that waits longer.
         keep_drift: Manual edits of what the revisions touch are no reason to stop.
         drift: Those that there are, once they were looked for.
         settled: Objects whose edits the revisions make their own.
@@ -57,6 +58,7 @@ class Task:
     wait_seconds: float
     accepted: Sequence[str] = ()
     keep_drift: bool = False
+    again: str = "alembic -x wait=600 upgrade head"
     drift: Drift | None = field(default=None, init=False)
     settled: set[str] = field(default_factory=set, init=False)
     journal: Journal = field(init=False)

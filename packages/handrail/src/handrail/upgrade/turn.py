@@ -76,7 +76,9 @@ def key_of(version_table: str, part: str) -> int:
 
 
 @contextmanager
-def turn(migrator: Connection, keeper: Connection, version_table: str, wait_seconds: float) -> Iterator[Turn]:
+def turn(
+    migrator: Connection, keeper: Connection, version_table: str, wait_seconds: float, again: str
+) -> Iterator[Turn]:
     """Hold the turn while the block runs.
 
     The migrating session holds a lock of its own beside the keeper's. Where a migrator was killed, its last statement
@@ -90,7 +92,7 @@ def turn(migrator: Connection, keeper: Connection, version_table: str, wait_seco
     obtained: list[Connection] = []
     try:
         for connection, key in keys.items():
-            obtain(connection, key, deadline, wait_seconds)
+            obtain(connection, key, deadline, wait_seconds, again=again)
             obtained.append(connection)
         yield Turn(keeper, keys[keeper])
     finally:
@@ -98,18 +100,21 @@ def turn(migrator: Connection, keeper: Connection, version_table: str, wait_seco
             give_back(connection, keys[connection])
 
 
-def obtain(connection: Connection, key: int, deadline: float, wait_seconds: float, why: str = MIGRATING) -> None:
+def obtain(
+    connection: Connection, key: int, deadline: float, wait_seconds: float, why: str = MIGRATING, again: str = ""
+) -> None:
     """Ask for a lock until it is ours or the time is up; tell once why we wait, and for whom."""
     pause, told = POLL_SECONDS[0], False
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
         release(connection)
-        who = holder(connection, key)
+        pid, who = holder(connection, key)
         if time.monotonic() >= deadline:
+            longer = f", or with more patience: {again}  " if again else ". "
             raise BusyError(
-                f"{why}{who}, and was not done within {wait_seconds:g} seconds. "
-                "Nothing was changed by this one. Run the same command again later, or wait longer: "
-                "alembic -x wait=600 upgrade head. If that process hangs, end its session on the server: "
-                "SELECT pg_terminate_backend(pid); whatever it has left unfinished, the next upgrade finishes."
+                f"{why}{who}, and was not done within {wait_seconds:g} s. Nothing was changed by this one. Run the "
+                f"same command again later{longer}If that process hangs, end its session on the server: "
+                f"SELECT pg_terminate_backend({pid or '<pid>'});  Whatever it has left unfinished, the next upgrade "
+                "finishes."
             )
         if not told:
             print(f"Waiting: {why}{who}.", file=sys.stderr, flush=True)
@@ -119,14 +124,14 @@ def obtain(connection: Connection, key: int, deadline: float, wait_seconds: floa
     release(connection)
 
 
-def holder(connection: Connection, key: int) -> str:
-    """Describe who holds a lock, for a sentence; empty when it has just become free."""
+def holder(connection: Connection, key: int) -> tuple[int | None, str]:
+    """Return who holds a lock, by number and in words for a sentence; nothing when it has just become free."""
     row: Any = connection.execute(HOLDER, {"key": key}).first()
     release(connection)
     if row is None:
-        return ""
+        return None, ""
     since = f", since {row.backend_start:%Y-%m-%d %H:%M:%S %Z}" if row.backend_start else ""
-    return f" (pid {row.pid}, {row.application_name or 'without a name'}{since})"
+    return row.pid, f" (pid {row.pid}, {row.application_name or 'without a name'}{since})"
 
 
 def release(connection: Connection) -> None:

@@ -34,6 +34,12 @@ INDEX = text(
 )
 
 
+STATEMENT = text(
+    "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 80) FROM pg_stat_activity "
+    "WHERE pid = :pid AND state = 'active'"
+)
+
+
 class Watch:
     """A thread with a connection of its own, which it opens when a step takes longer than a moment."""
 
@@ -46,7 +52,7 @@ class Watch:
             application: What the watching session is called on the server.
         """
         self.url, self.pid, self.application = url, pid, application
-        self.blockers = ""
+        self.blockers, self.pids = "", list[int]()  # seen last
         self._since: float | None = None
         self._what = ""
         self._told = 0.0
@@ -65,7 +71,7 @@ class Watch:
 
     def step(self, what: str | None) -> None:
         """Tell what is being run now; None when nothing is."""
-        self._what, self.blockers = what or "", ""
+        self._what, self.blockers, self.pids = what or "", "", []
         self._since = time.monotonic() if what else None
         self._told = time.monotonic()
 
@@ -82,19 +88,21 @@ class Watch:
         while not self._ended.is_set():
             if self._since is not None:
                 rows = connection.execute(BLOCKERS, {"pid": self.pid}).all()
+                now = " by " + ", and by ".join(map(described, rows)) if rows else ""
                 if rows:
-                    self.blockers = " by " + ", and by ".join(map(described, rows))
-                self._tell(connection)
+                    self.blockers, self.pids = now, [row.pid for row in rows]
+                self._tell(connection, now)
             self._ended.wait(LOOK_SECONDS)
 
-    def _tell(self, connection: Connection) -> None:
+    def _tell(self, connection: Connection, blockers: str) -> None:
         since, now = self._since, time.monotonic()
         if since is None or now - self._told < (1.0 if sys.stderr.isatty() else TELL_SECONDS):
             return
         self._told = now
         index = connection.execute(INDEX, {"pid": self.pid}).first()
-        doing = f", {progress(index)}" if index else ""
-        print(f"  {self._what}: {now - since:.0f} s{doing}{self.blockers and f', blocked{self.blockers}'}",
+        statement = connection.scalar(STATEMENT, {"pid": self.pid})
+        doing = progress(index) if index else statement or "between two statements"
+        print(f"  {self._what}: {now - since:.0f} s, {doing}{blockers and f', blocked{blockers}'}",
               file=sys.stderr, flush=True)  # fmt: skip
 
 
