@@ -81,13 +81,20 @@ def test_a_stamp_that_lies_is_said_to(project: SmallProject, url: str) -> None:
     sql(url, "CREATE SCHEMA shop", GOODS)
 
     lying = project.alembic("stamp", "head")
+    lied_to = project.handrail("status")
     true = project.alembic("stamp", "r1")
 
     assert lying.returncode == 0, lying.stdout + lying.stderr
     assert "WARNING: the version table now says r2" in lying.stderr
     assert "- table shop.notes" in lying.stderr
+    assert lied_to.returncode == 1, lied_to.stdout + lied_to.stderr
+    assert (
+        "stamped, but not so: column shop.notes.id, constraint shop.notes.notes_pkey, table shop.notes"
+        in lied_to.stdout
+    )
     assert true.returncode == 0, true.stdout + true.stderr
     assert "WARNING" not in true.stderr
+    assert "not so" not in project.handrail("status").stdout
 
 
 def test_autogenerate_mentions_a_database_that_was_edited(project: SmallProject, url: str) -> None:

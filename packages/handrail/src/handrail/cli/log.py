@@ -42,6 +42,8 @@ def line(entry: Entry) -> str:
         took = "unfinished"
     elif entry.direction == "drift":
         took = f"passed by: {', '.join(step.statement for step in entry.steps) or 'nothing any more'}"
+    elif entry.direction == "untrue":
+        took = f"stamped, but not so: {', '.join(step.statement for step in entry.steps)}"
     else:
         took = f"{(entry.finished_at - entry.started_at).total_seconds():.1f} s"
     tried = f", blocked {entry.retries} times" if entry.retries else ""

@@ -43,6 +43,7 @@ def status(shape: str) -> None:
             "unfinished": ", ".join(found.unfinished),
             "INVALID": ", ".join(found.invalid_indexes),
             "unvalidated": ", ".join(found.not_validated),
+            "untrue": f"stamped, but not so: {', '.join(found.untrue)}" if found.untrue else "",
             "by hand": "\n".join(found.drift).replace("\n", "\n" + " " * 13),
         }
         for name, value in lines.items():

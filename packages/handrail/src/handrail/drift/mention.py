@@ -12,7 +12,7 @@ from handrail.connection import with_connection
 from handrail.drift.find import against_history, place_of
 from handrail.errors import HandrailError
 from handrail.upgrade.drift import Drift, drift
-from handrail.upgrade.journal import Journal
+from handrail.upgrade.journal import Done, Journal, Step
 from handrail.upgrade.standing import schema_of
 from handrail.upgrade.touched import since
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
     from handrail.config import Project
+    from handrail.drift.find import Place
 
 
 def mention_drift(project: Project, url: URL) -> None:
@@ -58,10 +59,21 @@ def warn_of_lie(project: Project, config: Config, directory: ScriptDirectory, ur
         print(f"Not verified that the database is at this revision: {error}", file=sys.stderr)
         return
     if found is not None and found.differences:
+        with_connection(url, lambda opened: note_lie(opened, place, found), application="handrail drift")
         lines = "".join(f"    {line}\n" for line in in_words(found.differences))
         print(
             f"WARNING: the version table now says {' '.join(place.revisions)}, but the database does not hold what the "
             f"revisions create:\n{lines}  Stamping runs nothing. If that was not meant, stamp the revision at which it "
-            "really is; `handrail baseline` refuses to record what is not true.",
+            "really is. `handrail status` says so until a stamp is true; `handrail baseline` refuses to record a lie.",
             file=sys.stderr,
         )
+
+
+def note_lie(connection: Connection, place: Place, found: Drift) -> None:
+    """Let the journal know what is not as the stamp says: from its snapshot on nobody would see it any more."""
+    journal = Journal(place.schema, place.project.version)
+    steps = [Step(str(difference.name), done=False) for difference in found.differences]
+    done = Done(" ".join(place.revisions), "untrue", None, place.revisions, steps=steps)
+    with connection.begin():
+        journal.look(connection)
+        journal.note(connection, done)

@@ -49,6 +49,8 @@ CREATE TABLE {table} (
     application_version text
 )
 """
+# The others tell something of a database that they leave as it is.
+CHANGES = "direction NOT IN ('accept', 'drift', 'untrue')"
 # Times as numbers: psycopg reads them in no other DateStyle than ISO, and a role may have another one.
 COLUMNS = (
     "id, revision, direction, steps, heads, script_sha256, code_sha256, catalog_sha256, "
@@ -78,6 +80,7 @@ class Entry:
         direction: `upgrade`, `downgrade`, `stamp`, `accept` for an edited file that was declared to be meant,
             `baseline` for a database that was found to be as the revisions say, `revert` for an undone manual edit,
             `given up` for a revision that was interrupted, when a stamp has said where the database stands instead,
+            `untrue` for what is not as the stamp before it says (the objects are the steps),
             `drift` for one that an upgrade has left as it was (the objects are the steps, its begin is `started_at`).
         steps: Of a revision with steps outside of transactions: what is done of it.
         heads: What the version table said after it.
@@ -186,7 +189,7 @@ class Journal:
             return None
         query = (
             f"SELECT {COLUMNS}, catalog FROM {self._table} WHERE catalog IS NOT NULL AND id = "  # noqa: S608
-            f"(SELECT max(id) FROM {self._table} WHERE direction NOT IN ('accept', 'drift'))"
+            f"(SELECT max(id) FROM {self._table} WHERE {CHANGES})"
         )
         row = connection.execute(text(query)).mappings().one_or_none()
         if row is None:
@@ -210,7 +213,7 @@ class Journal:
         connection.execute(
             text(
                 f"UPDATE {self._table} SET catalog = :catalog, catalog_sha256 = :hash WHERE catalog IS NULL AND id = "  # noqa: S608
-                f"(SELECT max(id) FROM {self._table} WHERE direction NOT IN ('accept', 'drift')) "
+                f"(SELECT max(id) FROM {self._table} WHERE {CHANGES}) "
                 "AND finished_at IS NOT NULL"
             ),
             {"catalog": written(catalog), "hash": catalog.hash},

@@ -49,6 +49,7 @@ class Standing:
         invalid_indexes: Indexes that no query uses.
         not_validated: Constraints that are not known to hold for all rows.
         migrating: Who is migrating at the moment; empty when nobody.
+        untrue: What is not as the last stamp said.
         drift: What differs from the catalog after the last step; empty also when there is no journal.
     """
 
@@ -61,13 +62,20 @@ class Standing:
     invalid_indexes: Sequence[str]
     not_validated: Sequence[str]
     migrating: str
+    untrue: Sequence[str]
     drift: Sequence[str]
 
     @property
     def well(self) -> bool:
         """Whether nobody has to do anything. Constraints may be left unvalidated for a reason."""
         return not (
-            self.pending or self.problem or self.edited or self.unfinished or self.invalid_indexes or self.drift
+            self.pending
+            or self.problem
+            or self.edited
+            or self.unfinished
+            or self.invalid_indexes
+            or self.untrue
+            or self.drift
         )
 
 
@@ -111,8 +119,15 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         list(connection.scalars(text(INVALID), {"schema": journal.schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": journal.schema})),
         holder(connection, key_of(found.table, "work"))[1].strip(" ()"),
+        untrue(entries),
         in_words(edits.differences) if edits else [],
     )
+
+
+def untrue(entries: Sequence[Entry]) -> list[str]:
+    """Return the objects that are not as the last stamp said, unless the database was verified since."""
+    told = [entry for entry in entries if entry.direction in ("stamp", "baseline", "untrue")][-1:]
+    return [step.statement for entry in told if entry.direction == "untrue" for step in entry.steps]
 
 
 def schema_of(connection: Connection, project: Project) -> str:
