@@ -76,6 +76,19 @@ def test_a_migrated_database_without_its_journal_gets_one(project: SmallProject,
     assert told["compared_with"] == "journal"
 
 
+def test_another_role_than_the_expected_records_nothing(project: SmallProject, url: str) -> None:
+    """The version table and the journal would be its own."""
+    sql(url, "CREATE SCHEMA shop", GOODS)
+    settings = project.root / "pyproject.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + 'expect_role = "owner"\n', encoding="utf-8")
+
+    done = project.handrail("baseline", "r1")
+
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert 'expect_role = "owner"' in done.stderr
+    assert "(none)" in project.handrail("status").stdout
+
+
 def test_a_stamp_that_lies_is_said_to(project: SmallProject, url: str) -> None:
     """It is done all the same, as always."""
     sql(url, "CREATE SCHEMA shop", GOODS)

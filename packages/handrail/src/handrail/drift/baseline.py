@@ -13,6 +13,7 @@ from handrail.connection import with_connection
 from handrail.drift.find import against_history, place_of
 from handrail.errors import DriftError, HeadsError
 from handrail.upgrade.journal import Done, Journal
+from handrail.upgrade.session import refuse_read_only, refuse_wrong_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,17 @@ def baseline(project: Project, config: Config, directory: ScriptDirectory, url: 
 
     Raises:
         HeadsError: There is no such revision, or more than one.
+        AccessDeniedError: It is another role than `expect_role`.
         DriftError: The database is something else; nothing was recorded.
     """
     revisions = resolved(directory, revision)
-    place = with_connection(
-        url, lambda opened: place_of(opened, project, config, directory, url), application="handrail baseline"
-    )
+
+    def look(connection: Connection) -> Place:
+        refuse_read_only(connection)
+        refuse_wrong_role(connection, project.expect_role)  # whose the version table and the journal would be
+        return place_of(connection, project, config, directory, url)
+
+    place = with_connection(url, look, application="handrail baseline")
     with EnvironmentContext(config, directory):
         found = against_history(place, revisions)
     if found.differences:
