@@ -90,6 +90,14 @@ async def test_a_request_is_one_line(production: Service) -> None:
     }
 
 
+async def test_a_line_names_the_whole_route(production: Service) -> None:
+    """Also where routers are made of others."""
+    await production.client.post("/auth/login", json={})
+    await production.client.get("/auth/sessions")
+
+    assert [line["route"] for line in production.lines()] == ["/auth/login", "/auth/sessions"]
+
+
 async def test_security_events_are_logged(production: Service) -> None:
     """Login, failure, lockout, changed password, address, role or state: each with time, who, from where and id."""
     app, client = production.app, production.client

@@ -35,7 +35,7 @@ from app.users.models import User
 from app.users.schemas import UserAdministration, UserRead
 
 log = structlog.get_logger(__name__)
-router = APIRouter()
+router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503))
 
 KNOWN_NETWORK = timedelta(days=90)
 

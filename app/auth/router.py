@@ -8,7 +8,6 @@ from fastapi import APIRouter, FastAPI
 from app import background
 from app.auth import accounts, sessions
 from app.auth.passwords import Passwords
-from app.errors import problems
 
 CLEAN_UP_SECONDS = 3600
 
@@ -21,6 +20,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503), lifespan=lifespan)
+router = APIRouter(lifespan=lifespan)
 router.include_router(accounts.router)
 router.include_router(sessions.router)

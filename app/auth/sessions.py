@@ -28,7 +28,7 @@ from app.users.access import COLUMNS, Caller, CurrentUser
 from app.users.models import Role, User
 
 log = structlog.get_logger(__name__)
-router = APIRouter()
+router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503))
 
 FAMILY_LENGTH = 22  # characters: 16 random bytes
 DEVICE_LENGTH = 200
