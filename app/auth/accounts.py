@@ -213,10 +213,11 @@ async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: Thi
 
 @router.post("/delete-account", status_code=204, responses=problems(401, 403, 409, 429))
 async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
-    """Delete the user, and all that is theirs: what refers to users does so with ON DELETE CASCADE."""
+    """Delete the user, and all that is theirs."""
     await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.keep_an_administrator(session, caller.id)
+        # Whatever refers to the user goes along: ON DELETE CASCADE.
         await session.execute(delete(User).where(User.id == caller.id))
     log.info("account deleted", user_id=str(caller.id))
     clear_cookies(visit.response)
