@@ -20,7 +20,8 @@ from app.config import load_settings
 log = structlog.get_logger(__name__)
 
 HEADER_SECONDS = 10  # within which a request must have told its headers
-BODY_SECONDS = 60  # within which its body must have followed, wanted or not
+BODY_SECONDS = 60  # within which its body must have followed
+LINGER_SECONDS = 2  # for the rest of a body that is not wanted: to close at once would also take back our answer
 IDLE_SECONDS = 2  # that an open connection without a request has for a last one, once we are stopping
 ARRIVAL_SECONDS = 0.2  # in which a connection that has begun to be made is made, and accepted
 DRAIN_SECONDS = 30  # after which requests that are still under way are given up
@@ -56,6 +57,14 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._deadline.cancel()
         super().on_message_complete()
+        if self.cycle.response_complete:  # uvicorn waits for a next request only from an answer on
+            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._deadline.cancel()
+            self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def shutdown(self) -> None:
         if CLOSE not in self.server_state.default_headers:  # who reads this sends the next request to somebody else

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from process import Service, running
 
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
+CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 # Where two parties could disagree about what a request is, or where it ends.
 AMBIGUOUS = {
     "length and chunks": HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
@@ -54,11 +56,10 @@ async def test_64_megabytes_are_refused_before_they_are_read(service: Service, s
     """Whether announced or not: the answer comes, and the connection closes, long before their end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(HEAD + size.encode() + b"\r\n\r\n")
-    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     head, sent = asyncio.create_task(reader.readuntil(b"\r\n\r\n")), 0
     while not head.done() and sent < 64 * 2**20:
         if "chunked" in size:
-            writer.write(chunk)
+            writer.write(CHUNK)
             sent += 65536
             await writer.drain()
         await asyncio.sleep(0)
@@ -68,3 +69,31 @@ async def test_64_megabytes_are_refused_before_they_are_read(service: Service, s
     assert b"application/problem+json" in await head
     assert sent < 16 * 2**20
     assert b" 200 " in await service.ask()
+
+
+async def test_who_goes_on_sending_after_the_answer_is_cut_off(service: Service) -> None:
+    """Nobody keeps a connection, and the processor, with a body that has been refused."""
+    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    with suppress(ConnectionError):
+        async with asyncio.timeout(20):
+            while True:
+                writer.write(CHUNK)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+    writer.close()
+
+
+async def test_a_connection_is_used_again_after_a_refused_body_and_does_not_stay_for_ever(service: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(HEAD + b"Content-Length: 2097152\r\n\r\n")
+    assert b" 413 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b" " * 2097152 + b"GET /health/live HTTP/1.1\r\nHost: service\r\n\r\n")
+    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+
+    writer.write(HEAD + b"Content-Length: 2097152\r\n\r\n")
+    assert b" 413 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b" " * 2097152)
+    async with asyncio.timeout(20):
+        await reader.read()
+    writer.close()
