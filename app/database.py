@@ -77,6 +77,8 @@ class Lookups:
     async def fetch(self, lookup: Lookup, **values: object) -> Sequence[asyncpg.Record]:
         try:
             return await self._fetch(lookup, values)
+        except TimeoutError:
+            raise  # nothing is lost, but nobody answers: who asks has waited long enough
         except CONNECTION_LOST:
             return await self._fetch(lookup, values)  # cheaper than to ask whether it is there before each use
 

@@ -43,6 +43,7 @@ def configure(environment: Literal["development", "production"]) -> FilteringBou
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it would list them at the first readiness
     # Python's logging takes five times as long, and each request writes a line.
     direct: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(sys.stderr),

@@ -25,9 +25,19 @@ MAIL_SECONDS = 2  # how long a mail waits in the outbox at most before it is sen
 
 class Service(ProblemAPI):
     def build_middleware_stack(self) -> ASGIApp:
+        settings: Settings = self.state.settings
         # One layer around all; FastAPI's own `max_body_size` of the application would be three.
-        limited = RequestBodyLimitMiddleware(super().build_middleware_stack(), MAX_BODY_SIZE)
-        return Envelope(limited, self.state.settings.trusted_proxies, self.state.request_log)
+        app: ASGIApp = RequestBodyLimitMiddleware(super().build_middleware_stack(), MAX_BODY_SIZE)
+        if settings.cors_origins:  # around what answers 413 and 500, so that pages can read these too
+            app = CORSMiddleware(
+                app,
+                allow_origins=settings.cors_origins,
+                allow_credentials=True,
+                allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-CSRF"],
+                expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+            )
+        return Envelope(app, settings.trusted_proxies, self.state.request_log)
 
 
 @asynccontextmanager
@@ -59,15 +69,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.request_log = logs.configure(settings.environment)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials=True,
-            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-CSRF"],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
-        )
     # A route is found by trying one after the other: what is asked most comes first.
     app.include_router(users.router)
     app.include_router(auth.router)

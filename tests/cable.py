@@ -20,6 +20,8 @@ class Cable:
         self.parts = urlsplit(database)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
+        self.flows = asyncio.Event()  # cleared: nothing comes through, and nobody is told
+        self.flows.set()
 
     @property
     def url(self) -> str:
@@ -47,6 +49,7 @@ class Cable:
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65536):
+            await self.flows.wait()
             writer.write(chunk)
         writer.close()
 

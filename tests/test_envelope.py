@@ -1,5 +1,6 @@
 """What every answer carries, who counts as its sender, and which pages of other origins may ask."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ JSON = {"content-type": "application/json"}
 WRONG = {"email": "ada@example.com", "password": "not the password"}
 
 
+async def fault() -> None:
+    raise KeyError("oops")
+
+
 async def answers_of_all_kinds(app: FastAPI) -> dict[str, Response]:
     """Ask for what succeeds, and for what fails in each way and at each depth."""
 
-    @app.get("/fault")
-    async def fault() -> None:
-        raise KeyError("oops")
+    app.get("/fault")(fault)
 
     @app.get("/outage")
     async def outage(session: Session) -> None:
@@ -138,14 +141,23 @@ async def test_no_origin_is_allowed_unless_it_is_named(database: str, origin: st
         assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
 
 
+async def half_a_megabyte_after_the_other() -> AsyncIterator[bytes]:
+    for _ in range(4):
+        yield b" " * 2**19
+
+
 async def test_an_origin_that_is_named_may_use_the_service(database: str) -> None:
     """Preflight, answer and errors say so, and for no other origin is the answer kept in a cache."""
     asked = {"origin": FRIEND, "access-control-request-method": "PATCH", "access-control-request-headers": "x-csrf"}
-    async with serving(database, cors_origins=FRIEND) as (_, client):
+    async with serving(database, cors_origins=FRIEND) as (app, client):
+        app.get("/fault")(fault)
         answers = [await client.options("/users/me", headers=asked), await client.get("/users/me", headers=asked)]
         answers.append(await client.get("/nothing", headers=asked))
+        answers.append(await client.post("/auth/login", headers=asked, content=b" " * 2**21))
+        answers.append(await client.post("/auth/login", headers=asked, content=half_a_megabyte_after_the_other()))
+        answers.append(await client.get("/fault", headers=asked))
 
-    assert [answer.status_code for answer in answers] == [200, 401, 404]
+    assert [answer.status_code for answer in answers] == [200, 401, 404, 413, 413, 500]
     for answer in answers:
         assert answer.headers["access-control-allow-origin"] == FRIEND
         assert answer.headers["access-control-allow-credentials"] == "true"

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.server import ServerState
 
-from app import server
+from app import database, server
 from app.models import SCHEMA
 
 Condition = Callable[[], Awaitable[bool]]
@@ -176,6 +176,20 @@ async def test_database_away(cable: Cable) -> None:
         assert [answer.status_code for answer in (live, ready, data)] == [200, 503, 503]
         assert all(int(answer.headers["retry-after"]) > 0 for answer in (ready, data))
         assert (await timed(client, "/health/ready")).status_code == 200
+        assert (await timed(client, "/users/me")).status_code == 401
+
+
+async def test_database_silent(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that swallows everything costs a request the time for one statement, and not a second try on top."""
+    monkeypatch.setattr(database, "COMMAND_TIMEOUT", 1)
+    async with serve(cable.url) as client:
+        await client.get("/users/me", headers=NOBODY)
+        cable.flows.clear()
+        data = await timed(client, "/users/me", seconds=1.9)
+        cable.flows.set()
+
+        assert data.status_code == 503
+        assert int(data.headers["retry-after"]) > 0
         assert (await timed(client, "/users/me")).status_code == 401
 
 

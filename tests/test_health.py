@@ -1,6 +1,7 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,6 +61,16 @@ async def test_ready(client: AsyncClient) -> None:
     answer = await client.get("/health/ready")
 
     assert answer.status_code == 200, answer.text
+
+
+async def test_asking_for_the_first_time_writes_nothing_into_the_log(database: str) -> None:
+    """Alembic, which is imported for it, would list its parts."""
+    script = "from app import health, logs; logs.configure('production'); health._shipped_revisions(health.ROOT)"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), cwd=ROOT, env=os.environ | {"DATABASE_URL": database}, stderr=PIPE
+    )
+
+    assert (await process.communicate())[1] == b""
 
 
 @pytest.mark.parametrize("at", ["nothing", "behind", "head", "ahead"])

@@ -5,9 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.users.models import Role
+
+MAX_FIELDS = 100
 
 
 def valid_email(value: str) -> str:
@@ -34,6 +36,14 @@ class Body(BaseModel):
     """What a request may contain: nothing but the fields of the model."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_small(cls, value: object) -> object:
+        # An error for each of 100,000 fields would keep everybody else waiting for a second.
+        if isinstance(value, dict) and len(value) > MAX_FIELDS:
+            raise ValueError("too many fields")
+        return value
 
 
 class UserChange(Body):
