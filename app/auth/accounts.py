@@ -26,7 +26,7 @@ from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignU
 from app.auth.passwords import refusal
 from app.auth.schemas import NewAccount, Sent, Tokens
 from app.auth.sessions import ThisVisit, Visit, clear_cookies, digest, end_sessions, open_session
-from app.auth.throttle import Limit, Sessions, admit, succeed
+from app.auth.throttle import Limit, Sessions, admit, folded, succeed
 from app.database import Session
 from app.errors import Problem, invalid_field, problems
 from app.users import service as users
@@ -255,7 +255,7 @@ async def _still_the_same(session: AsyncSession, account: Account) -> bool:
 
 
 def _login_limits(visit: Visit, email: str, *, known: bool) -> tuple[Limit, ...]:
-    address = email.casefold()
+    address = folded(email)
     limits = LOGIN_HERE.of(visit.network, address), LOGIN_NETWORK.of(visit.network)
     return limits if known else (*limits, LOGIN_ACCOUNT.of(address))
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.auth.models import Credential, EmailToken
 from app.auth.sessions import Visit, digest
-from app.auth.throttle import Limit, take
+from app.auth.throttle import Limit, folded, take
 from app.config import NAME
 from app.errors import Problem
 from app.mail.outbox import post
@@ -32,7 +32,7 @@ MAIL_ADDRESS = Limit("mail to one address", 20, timedelta(hours=1))
 
 
 async def may_mail(visit: Visit, email: str) -> bool:
-    address = email.casefold()
+    address = folded(email)
     if await take(visit.sessions, MAIL_HERE.of(visit.network, address), MAIL_ADDRESS.of(address)):
         log.warning("mail withheld")
         return False

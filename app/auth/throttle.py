@@ -41,6 +41,11 @@ def network_of(address: str) -> str:
     return address if ":" not in address else str(ip_interface(f"{address}/64").network)
 
 
+def folded(email: str) -> str:
+    """Return what counts as one address, for the database, too: its lower() makes an i of İ, and casefold() "i̇"."""
+    return email.replace("İ", "i").casefold()
+
+
 async def admit(sessions: Sessions, *limits: Limit) -> None:
     """Count an attempt and let it pass, or answer 429."""
     if seconds := await take(sessions, *limits):
