@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +27,7 @@ class Service:
         """Return the head of the answer to one request on a connection of its own."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            return await answer(reader, writer, path, token)
+            return await answer(reader, writer, ("GET", path, ""), token)
         finally:
             writer.close()
 
@@ -35,6 +37,12 @@ class Service:
         except ConnectionRefusedError:
             return False
         return True
+
+    def peak_bytes(self) -> int:
+        """Return how much memory its process has had at most; 0 where only a platform other than Linux knows."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+        return int(found[1]) * 1024 if found else 0
 
     async def stop(self, *, all_at_once: bool = False) -> int:
         """Send SIGTERM as Docker does, or as systemd does: to every process of the service."""
@@ -70,23 +78,30 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+Request = tuple[str, str, str]  # method, path and, in JSON, body
+
+
 async def answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, token: str = TOKEN, *, close: bool = False
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request, token: str, *, close: bool = False
 ) -> bytes:
     """Send a request, and return the head of its answer when all of it has arrived."""
-    request = f"GET {path} HTTP/1.1\r\nHost: service\r\nAuthorization: Bearer {token}\r\n"
-    writer.write(f"{request}{'Connection: close' if close else 'Accept: */*'}\r\n\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-    return head
+    method, path, body = request
+    head = f"{method} {path} HTTP/1.1\r\nHost: service\r\nAuthorization: Bearer {token}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    writer.write(f"{head}{'Connection: close' if close else 'Accept: */*'}\r\n\r\n{body}".encode())
+    answered = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(answered.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+    return answered
 
 
 @dataclass
 class Load:
-    """Clients that ask without a pause, as long as somebody accepts their connections."""
+    """Clients that ask without a pause, one request after the other, until nobody accepts their connections."""
 
     port: int
-    path: str
+    requests: Sequence[Request]
+    token: str = TOKEN
+    patient: bool = False  # whether who is not accepted comes again
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     warm: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,22 +110,36 @@ class Load:
         await asyncio.gather(*(self._client(keep_alive=keep_alive) for _ in range(clients)))
 
     async def _client(self, *, keep_alive: bool) -> None:
+        requests = cycle(self.requests)
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             except ConnectionRefusedError:
-                return
-            await self._connected(reader, writer, keep_alive=keep_alive)
+                if not self.patient:
+                    return
+                await asyncio.sleep(0.05)
+                continue
+            await self._connected(reader, writer, requests, keep_alive=keep_alive)
             writer.close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, keep_alive: bool) -> None:
+    async def _connected(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        requests: Iterator[Request],
+        *,
+        keep_alive: bool,
+    ) -> None:
         head = b""
         while b"connection: close" not in head:
+            request = next(requests)
             try:
-                head = await answer(reader, writer, self.path, close=not keep_alive)
+                head = await answer(reader, writer, request, self.token, close=not keep_alive)
             except (OSError, asyncio.IncompleteReadError) as error:
-                self.lost.append(f"{error!r} after {self.answered}")
+                self.lost.append(f"{request}: {error!r} after {self.answered}")
                 return
+            if head.startswith(b"http/1.1 5"):
+                self.lost.append(f"{request}: {head!r} after {self.answered}")
             self.answered += 1
             if self.answered == WARM:
                 self.warm.set()

@@ -1,11 +1,13 @@
 """Faults around a running service: it is stopped, clients are slow, the database is away, busy, or cuts connections."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ import uvicorn
 from cable import Cable, serve
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from people import join
-from process import ROOT, Load, Service, running
+from people import PASSWORD, join
+from process import ROOT, WARM, Load, Service, free_port, running
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.server import ServerState
@@ -40,7 +42,7 @@ async def until(condition: Condition) -> None:
 async def test_stopped_under_load(database: str, workers: str, all_at_once: bool, keep_alive: bool) -> None:
     """Each request on a connection that the service has accepted is answered, whatever comes between."""
     async with running(database, "--workers", workers) as service:
-        load = Load(service.port, "/users/me")
+        load = Load(service.port, [("GET", "/users/me", "")])
         clients = asyncio.create_task(load.run(8, keep_alive=keep_alive))
         await load.warm.wait()
         began = time.monotonic()
@@ -50,6 +52,31 @@ async def test_stopped_under_load(database: str, workers: str, all_at_once: bool
     assert load.lost == []
     assert code in (0, -signal.SIGTERM)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_restarted_under_load(app: FastAPI, client: AsyncClient, database: str, workers: str) -> None:
+    """Who reads, writes and logs in meanwhile loses nothing. `RESTARTS=10` restarts it ten times."""
+    ada = await join(app, client)
+    login = json.dumps({"email": ada.email, "password": PASSWORD})
+    read, change = ("GET", "/users/me", ""), ("PATCH", "/users/me", '{"name": "Ada L."}')
+    requests = [read, change, read, change, read, change, read, ("POST", "/auth/login", login)]
+    restarts, port = int(os.environ.get("RESTARTS", "1")), free_port()
+    load = Load(port, requests, ada.access, patient=True)
+    clients = [asyncio.create_task(load.run(16, keep_alive=True)), asyncio.create_task(load.run(8, keep_alive=False))]
+    for _ in range(restarts):
+        async with running(database, "--workers", workers, port=port) as service:
+            await until(partial(answered, load, load.answered + WARM))
+            await service.stop()
+    load.patient = False
+    await asyncio.gather(*clients)
+
+    print(f"{load.answered:,} requests answered and {len(load.lost)} lost in {restarts} restarts, {workers} worker(s)")
+    assert load.lost == []
+
+
+async def answered(load: Load, count: int) -> bool:
+    return load.answered >= count
 
 
 async def test_stopped_while_a_request_waits(database: str, session: AsyncSession) -> None:

@@ -53,7 +53,8 @@ async def test_ambiguous_requests_are_refused_and_the_connection_is_closed(servi
 
 @pytest.mark.parametrize("size", ["Content-Length: 67108864", "Transfer-Encoding: chunked"])
 async def test_64_megabytes_are_refused_before_they_are_read(service: Service, size: str) -> None:
-    """Whether announced or not: the answer comes, and the connection closes, long before their end."""
+    """Whether announced or not: the answer comes long before their end, and the service grows by less than 20 MB."""
+    memory = service.peak_bytes()
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(HEAD + size.encode() + b"\r\n\r\n")
     head, sent = asyncio.create_task(reader.readuntil(b"\r\n\r\n")), 0
@@ -68,6 +69,7 @@ async def test_64_megabytes_are_refused_before_they_are_read(service: Service, s
     assert (await head).startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in await head
     assert sent < 16 * 2**20
+    assert service.peak_bytes() - memory < 20_000_000
     assert b" 200 " in await service.ask()
 
 
