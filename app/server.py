@@ -66,6 +66,16 @@ class Protocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
+    def send_400_response(self, msg: str) -> None:
+        from app.envelope import SECURITY_HEADERS  # the supervisor, which answers nothing, does without them
+        from app.errors import Problem
+
+        answer = Problem(400, msg).answer()
+        headers = *self.server_state.default_headers, *answer.raw_headers, *SECURITY_HEADERS.items(), CLOSE
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + answer.body)
+        self.transport.close()
+
     def shutdown(self) -> None:
         if CLOSE not in self.server_state.default_headers:  # who reads this sends the next request to somebody else
             self.server_state.default_headers.append(CLOSE)

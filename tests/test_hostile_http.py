@@ -1,11 +1,14 @@
 """What arrives on a connection may be anything; the server refuses it and goes on."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 from process import Service, running
+
+from app.envelope import SECURITY_HEADERS
 
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
 CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
@@ -44,10 +47,17 @@ async def service(database: str) -> AsyncIterator[Service]:
 
 
 async def test_ambiguous_requests_are_refused_and_the_connection_is_closed(service: Service) -> None:
+    """With a problem, as all errors are, and the headers of every answer."""
     for kind, request in AMBIGUOUS.items():
         answer = await exchange(service, request)
         assert answer.startswith(b"HTTP/1.1 400 "), kind
         assert answer.count(b"HTTP/1.1 ") == 1, kind
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert json.loads(body)["type"] == "/problems/bad-request", kind
+        headers = {name.lower(): value for name, _, value in (line.partition(b": ") for line in head.splitlines()[1:])}
+        assert headers[b"content-type"] == b"application/problem+json", kind
+        assert headers[b"connection"] == b"close", kind
+        assert headers.items() >= SECURITY_HEADERS.items(), kind
     assert b" 200 " in await service.ask()
 
 
