@@ -61,7 +61,7 @@ class AccessDeniedError(HandrailError):
 
 
 class MigrationError(HandrailError):
-    """A statement of a revision failed; the revision's transaction was rolled back."""
+    """A revision failed, with a statement or in Python; its transaction was rolled back."""
 
     exit_code = 7
 

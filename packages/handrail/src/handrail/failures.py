@@ -60,14 +60,14 @@ STATEMENT_LENGTH = 200  # characters of a refused statement that an error shows
 
 @contextmanager
 def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
-    """Name the line of the revision file whose statement PostgreSQL refused.
+    """Name the line of the revision file that failed: whose statement PostgreSQL refused, or whose Python.
 
     Args:
         versions: The folders of the revision files.
         root: The project's folder, to which the file is named relatively.
 
     Raises:
-        MigrationError: In place of SQLAlchemy's exception with its traceback.
+        MigrationError: In place of the exception with its traceback.
         AccessDeniedError: A privilege is missing outside the revisions, for instance on the version table.
         DatabaseUnavailableError: The connection was lost on the way.
     """
@@ -101,6 +101,13 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
             f"{place}: {said} Revisions before this one stay applied, and of this one the open transaction was rolled "
             f"back. Statement: {statement}"
         ) from error
+    except (HandrailError, CommandError):
+        raise
+    except (Exception, SystemExit) as error:  # a revision is code: it can fail in any way, and even end the process
+        known = None if was_interrupted(error) else _own_failure(error, versions, root)
+        if known is None:
+            raise
+        raise known from error
 
 
 @contextmanager
@@ -130,6 +137,21 @@ def understood(error: BaseException) -> HandrailError | None:
     if isinstance(error, HandrailError):
         return error
     return gap(error)
+
+
+def _own_failure(error: BaseException, versions: list[Path], root: Path) -> MigrationError | None:
+    """Return what there is to say when the Python of a revision failed; None when it was not a revision's."""
+    place = place_of_error(error, versions)
+    if place is None:
+        return None
+    said = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    failed = f"{place.shown(root)}: {type(error).__name__}{said and f': {said}'}."
+    if place.loading:
+        return MigrationError(f"nothing was changed: {failed} So this revision cannot be imported, and none is run.")
+    return MigrationError(
+        f"{failed} Revisions before this one stay applied, and of this one the open transaction was rolled back. "
+        "Correct it, and the same command goes on from there; with --raiseerr after `alembic` it shows the traceback."
+    )
 
 
 def _revision_line(error: BaseException, versions: list[Path], root: Path) -> str | None:

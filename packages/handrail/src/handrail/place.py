@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from handrail.errors import EditedRevisionError
 
+LOADING = "<module>"  # what Python calls the code of a file itself
+
 
 class Place(NamedTuple):
     """A line of a revision file.
@@ -18,10 +20,12 @@ class Place(NamedTuple):
     Attributes:
         path: The file, absolute.
         line: Counted from 1.
+        loading: It is run when the file is imported, not when its `upgrade()` or `downgrade()` is called.
     """
 
     path: Path
     line: int
+    loading: bool = False
 
     def shown(self, root: Path) -> str:
         """Return `alembic/versions/2026_shop.py:12`, relative to the project's folder where it lies in there."""
@@ -35,24 +39,26 @@ def place_of_call(folders: Sequence[Path]) -> Place | None:
 
 def place_of_error(error: BaseException, folders: Sequence[Path]) -> Place | None:
     """Return the innermost line in one of the folders through which an error came; None when there is none."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    return _first(((frame.filename, frame.lineno or 0) for frame in frames), folders)
+    frames = [(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:  # of a file that was not even begun
+        frames.append((error.filename, error.lineno or 0, LOADING))
+    return _first(reversed(frames), folders)
 
 
-def _calls() -> Iterator[tuple[str, int]]:
+def _calls() -> Iterator[tuple[str, int, str]]:
     frame = sys._getframe(1)  # noqa: SLF001 - inspect.stack() would read the source of every frame
     while frame is not None:
-        yield frame.f_code.co_filename, frame.f_lineno
+        yield frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
         if frame.f_back is None:
             return
         frame = frame.f_back
 
 
-def _first(frames: Iterable[tuple[str, int]], folders: Sequence[Path]) -> Place | None:
-    for filename, line in frames:
+def _first(frames: Iterable[tuple[str, int, str]], folders: Sequence[Path]) -> Place | None:
+    for filename, line, function in frames:
         path = _resolved(filename)
         if any(path.is_relative_to(folder) for folder in folders):
-            return Place(path, line)
+            return Place(path, line, function == LOADING)
     return None
 
 

@@ -202,6 +202,26 @@ def test_a_statement_that_takes_too_long(shop: Shop) -> None:
     assert "alembic/versions/r3.py:11: canceling statement due to statement timeout" in message
 
 
+def test_the_python_of_a_revision_fails(shop: Shop) -> None:
+    """With the line, and without a traceback; nothing of it is there, and nothing passes for a success."""
+    shop.project.succeeds("upgrade", "r2")
+    change = 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")\n'
+    said = {
+        'raise ValueError("no\\nsuch good")': "alembic/versions/r3.py:11: ValueError: no such good. Revisions before",
+        "import sys; sys.exit(0)": "alembic/versions/r3.py:11: SystemExit: 0. Revisions before this one stay applied",
+        "x = (": "nothing was changed: alembic/versions/r3.py:11: SyntaxError: '(' was never closed. So this revision",
+    }
+    for code, expected in said.items():
+        revision(shop.project, "r3", "r2", change + code)
+
+        assert expected in refusal(shop, errors.MigrationError, "upgrade", "head")
+        assert shop.version() == "r2"
+    assert "Traceback" in shop.project.alembic("--raiseerr", "upgrade", "head").stderr
+
+    revision(shop.project, "r3", "r2", change)
+    shop.project.succeeds("upgrade", "r3")
+
+
 def test_a_full_disk(shop: Shop) -> None:
     """In the middle of a concurrent index: nothing INVALID stays, and with space the same command builds it.
 
