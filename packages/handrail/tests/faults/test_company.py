@@ -62,7 +62,7 @@ def test_who_is_migrating_is_named(shop: Shop) -> None:
     with psycopg.connect(shop.dsn, application_name="the other deploy", autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [TURN])
         busy = shop.project.alembic("-x", "wait=1", "upgrade", "head")
-        for command in ("downgrade -1", "stamp r2 r1"):
+        for command in ("downgrade -1", "stamp r2 r1", "-x drift=keep stamp --purge r2"):
             refused = shop.project.refuses("-x", "wait=0", *command.split())
             assert f"with more patience: alembic -x wait=600 {command} If" in refused
             assert f"SELECT pg_terminate_backend({other.info.backend_pid});" in refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +39,14 @@ def command_name() -> str:
     return function.__qualname__.partition(".")[0] if function else ""
 
 
-def targets() -> list[str]:
-    """Return the revisions that `upgrade`, `downgrade` or `stamp` was given on its command line."""
-    options = context.config.cmd_opts
-    one, several = getattr(options, "revision", "head"), getattr(options, "revisions", None)
-    return list(several) if several else [one]
+def with_patience(seconds: int = 600) -> str:
+    """Return the command line of the running `upgrade`, `downgrade` or `stamp` with more time to wait for others."""
+    options, told = context.config.cmd_opts, context.get_x_argument()
+    arguments = [f"wait={seconds}", *(argument for argument in told if not argument.startswith("wait="))]
+    purge = ["--purge"] if getattr(options, "purge", False) else []
+    targets = getattr(options, "revisions", None) or [getattr(options, "revision", "head")]
+    settings = [word for argument in arguments for word in ("-x", argument)]
+    return shlex.join(["alembic", *settings, command_name(), *purge, *targets])
 
 
 def changes_database() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alembic import context
 
 from handrail.config import Project
-from handrail.env.command import changes_database, command_name, targets, wait_seconds, x_arguments
+from handrail.env.command import changes_database, command_name, wait_seconds, with_patience, x_arguments
 from handrail.env.configure import configure, own_transaction, version_table_schema
 from handrail.errors import MigrationError
 from handrail.history import THROWAWAY
@@ -64,7 +64,7 @@ def migrate_on(connection: Connection, project: Project, metadata: MetaData, url
         url=url,
         wait_seconds=wait_seconds(),
         accepted=x_arguments("accept"),
-        again=f"alembic -x wait=600 {command_name()} {' '.join(targets())}",
+        again=with_patience(),
         keep_drift="keep" in x_arguments("drift"),
     ).migrate()
     if command_name() == "stamp" and url is not None:
