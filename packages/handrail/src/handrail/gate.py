@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,9 @@ def review_on(
     """Review revisions on a database, with its catalog and sizes; what is exempt is only taken note of."""
     if not paths:
         return []
-    reviewer = Reviewer(config, directory, project.root, Sizes.of(connection), State.of(read_catalog(connection)))
+    with _reading(connection):
+        sizes, state = Sizes.of(connection), State.of(read_catalog(connection))
+    reviewer = Reviewer(config, directory, project.root, sizes, state)
     past = exempt(project, paths)
     reviews: list[tuple[Path, Reviewed]] = []
     for path in paths:
@@ -102,9 +105,14 @@ def _has_rows(connection: Connection, column: str) -> bool:
     schema, _, rest = column.partition(".")
     table = rest.rpartition(".")[0]
     # Not every role may look; whoever may alter a table may.
-    return bool(
-        connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {quoted(schema)}.{quoted(table)})").scalar()  # noqa: S608
-    )
+    query = f"SELECT EXISTS (SELECT FROM {quoted(schema)}.{quoted(table)})"  # noqa: S608
+    with _reading(connection):
+        return bool(connection.exec_driver_sql(query).scalar())
+
+
+def _reading(connection: Connection) -> AbstractContextManager[object]:
+    """Return a transaction for questions only: one that is idle while a review works is ended by the server."""
+    return nullcontext() if connection.in_transaction() else connection.begin()
 
 
 def _marked(path: Path, findings: Sequence[Finding], file: str) -> list[Finding]:

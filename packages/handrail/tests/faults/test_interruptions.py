@@ -219,6 +219,15 @@ def test_a_frozen_migrator_lets_go(shop: Shop) -> None:
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r2"
 
 
+def test_a_revision_may_work_in_python_for_as_long_as_it_says(shop: Shop) -> None:
+    """Longer than a frozen migrator may hold its locks; also while its review finds out what it does."""
+    shop.project.succeeds("upgrade", "r2")
+    longer = "SET LOCAL idle_in_transaction_session_timeout = '10min'"
+    revision(shop.project, "r3", "r2", f'op.execute("{longer}")\nimport time; time.sleep(6)')
+
+    shop.project.succeeds("upgrade", "r3")
+
+
 def test_a_migrator_killed_in_the_queue_blocks_nobody(shop: Shop) -> None:
     """Its statement would wait on in the server, and every reader behind it."""
     shop.project.succeeds("upgrade", "r2")

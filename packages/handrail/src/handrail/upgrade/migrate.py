@@ -117,8 +117,8 @@ class Upgrade(Task):
 
             assert self.migration.config is not None
             paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
-            with self.connection.begin():
-                self.reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
+            release(self.connection)
+            self.reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
             if sys.stderr.isatty():
                 click.echo(f"{as_plan(self.reviews)}\n", err=True)
 
