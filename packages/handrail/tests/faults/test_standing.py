@@ -39,6 +39,25 @@ def test_status_names_what_needs_attention(shop: Shop) -> None:
     assert not told["well"]
 
 
+def test_status_names_tables_that_no_revision_is_recorded_for(shop: Shop) -> None:
+    """The next upgrade may well stop at them; those of handrail and Alembic themselves are not meant."""
+    empty = shop.project.handrail("status").stdout
+    shop.sql("CREATE SCHEMA shop")
+    shop.sql("CREATE TABLE shop.alembic_version (version_num varchar(32) PRIMARY KEY)")
+    without = shop.project.handrail("status").stdout
+    shop.sql("CREATE TABLE shop.goods (id int)")
+
+    found = shop.project.handrail("status")
+
+    assert "unversioned" not in empty + without
+    assert found.returncode == 1, found.stderr
+    assert "unversioned  no revision is recorded, but shop.goods is there. If the revisions" in found.stdout
+    assert "handrail baseline r6" in found.stdout
+    shop.sql("DROP TABLE shop.goods")
+    shop.project.succeeds("upgrade", "r1")
+    assert "unversioned" not in shop.project.handrail("status").stdout
+
+
 def test_log_shows_what_was_done(shop: Shop) -> None:
     """The newest first."""
     shop.project.succeeds("upgrade", "r2")

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from handrail.config import load_project
 
+if TYPE_CHECKING:
+    from handrail.upgrade.standing import Standing
+
 ATTENTION = 1
+NAMED = 3  # tables, of which there may be hundreds
 
 
 @click.command()
@@ -38,6 +43,7 @@ def status(shape: str) -> None:
             "newest": " ".join(found.heads) or "(none)",
             "pending": ", ".join(found.pending),
             "problem": found.problem,
+            "unversioned": unversioned(found),
             "migrating": found.migrating,
             "edited": ", ".join(found.edited),
             "unfinished": ", ".join(found.unfinished),
@@ -53,3 +59,14 @@ def status(shape: str) -> None:
         if found.well:
             click.echo(click.style("Nothing to do.", fg="green"))
     sys.exit(0 if found.well else ATTENTION)
+
+
+def unversioned(found: Standing) -> str:
+    """Say what to do about tables that are there though no revision is recorded; nothing when there are none."""
+    if not found.unversioned:
+        return ""
+    others = len(found.unversioned) - NAMED
+    names = ", ".join(found.unversioned[:NAMED]) + (f" and {others} more" if others > 0 else "")
+    one = len(found.heads) == 1
+    record = f"handrail baseline {found.heads[0]}" if one else f"alembic stamp {' '.join(found.heads)}"
+    return f"no revision is recorded, but {names} is there. If the revisions create that, up to one of them: {record}"

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog.words import in_words
+from handrail.config import JOURNAL
 from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.discovery import load_metadata
 from handrail.errors import AccessDeniedError, HandrailError
@@ -33,6 +34,15 @@ NOT_VALIDATED = text(
     WHERE NOT convalidated AND connamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema) ORDER BY 1
     """
 )
+# Those of extensions come with these, and partitions with their table.
+TABLES = text(
+    """
+    SELECT c.oid::regclass::text FROM pg_class c
+    WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :schema)
+        AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL (:own)
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class Standing:
         heads: The newest revisions of the files.
         pending: Revisions that `alembic upgrade heads` would run, the oldest first.
         problem: What the next upgrade would refuse about the version table; empty when nothing.
+        unversioned: Tables that are there though no revision was ever recorded; the revisions may create the same.
         edited: Applied revisions whose files do something else now.
         unfinished: Revisions of which a part is there; the next upgrade goes on with them.
         invalid_indexes: Indexes that no query uses.
@@ -57,6 +68,7 @@ class Standing:
     heads: Sequence[str]
     pending: Sequence[str]
     problem: str
+    unversioned: Sequence[str]
     edited: Sequence[str]
     unfinished: Sequence[str]
     invalid_indexes: Sequence[str]
@@ -114,6 +126,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         sorted(directory.get_heads()),
         [] if problem else pending,
         problem,
+        [] if versions or entries else tables(connection, project, journal),
         [entry.revision for entry, _ in edited(here, directory, entries)],
         [entry.revision for entry in entries if entry.finished_at is None],
         list(connection.scalars(text(INVALID), {"schema": journal.schema})),
@@ -122,6 +135,12 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         untrue(entries),
         in_words(edits.differences) if edits else [],
     )
+
+
+def tables(connection: Connection, project: Project, journal: Journal) -> list[str]:
+    """Return the tables beside the version table and the journal."""
+    own = [project.version_table, JOURNAL]
+    return list(connection.scalars(TABLES, {"schema": journal.schema, "own": own}))
 
 
 def untrue(entries: Sequence[Entry]) -> list[str]:
