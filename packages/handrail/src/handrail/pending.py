@@ -10,6 +10,7 @@ from alembic.script.revision import RevisionError
 from handrail.errors import HeadsError
 from handrail.gate import review_on
 from handrail.heads import unclear
+from handrail.upgrade.interrupted import refuse_half_done
 from handrail.upgrade.standing import recorded
 from handrail.upgrade.versions import check_versions
 
@@ -39,6 +40,7 @@ def pending(
     """
     found = recorded(connection, project)
     check_versions(found.versions, directory, found.table, found.entries)
+    refuse_half_done("upgrade", found.entries, found.versions)
     try:
         steps = list(directory.iterate_revisions(target, tuple(found.versions) or "base", implicit_base=True))
     except RevisionError as error:

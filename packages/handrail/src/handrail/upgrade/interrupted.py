@@ -9,27 +9,24 @@ from handrail.errors import VersionTableError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from alembic.runtime.migration import RevisionStep
-
     from handrail.upgrade.journal import Entry
 
 
-def refuse_half_done(steps: Sequence[RevisionStep], entries: Sequence[Entry], versions: Sequence[str]) -> None:
+def refuse_half_done(command: str, entries: Sequence[Entry], versions: Sequence[str]) -> None:
     """Refuse to turn back in the middle of a revision: what is there of it is known to its journal only.
 
+    That is so also where there is nothing to do: the version says nothing of what is gone already, or there.
+
     Args:
-        steps: What is to be run.
+        command: `upgrade`, `downgrade` or `stamp`.
         entries: The journal.
         versions: Where the database stands, according to its version table.
 
     Raises:
         VersionTableError: A revision was interrupted on its way up and this goes down, or the other way round.
     """
-    wanted = {(step.revision.revision, "upgrade" if step.is_upgrade else "downgrade") for step in steps}
-    directions = {direction for _, direction in wanted}
     for entry in entries:
-        other_way = (entry.revision, entry.direction) not in wanted and directions - {entry.direction}
-        if entry.finished_at is None and other_way:
+        if entry.finished_at is None and {entry.direction, command} == {"upgrade", "downgrade"}:
             raise VersionTableError(half_done(entry, versions))
 
 

@@ -62,6 +62,7 @@ class Upgrade(Task):
         steps = self._look()
         edited = self._refuse_edited()
         if not steps and self.versions and not edited and not self._settles():
+            refuse_half_done(self.command, self.entries, self.versions)
             self.run()  # says what Alembic says when there is nothing to do
             self._refuse_invalid_indexes()
             return
@@ -77,8 +78,7 @@ class Upgrade(Task):
                 self.read()
                 if self.versions != before:  # somebody else was here while we waited
                     steps = self._look()
-                revisions = [step for step in steps if isinstance(step, RevisionStep)]
-                refuse_half_done(revisions, self.entries, self.versions)
+                refuse_half_done(self.command, self.entries, self.versions)
                 self._review(steps)
                 self._accept(self._refuse_edited())
                 self._refuse_drift(steps)
