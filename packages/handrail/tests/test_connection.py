@@ -132,7 +132,7 @@ def test_no_right_to_alter_a_table(shop: SmallProject, driver: str, empty_databa
 
     message = shop.refuses("upgrade", "head", DATABASE_URL=url.render_as_string(hide_password=False))
 
-    assert "alembic/versions/one.py:8: PostgreSQL refused this: must be owner of table theirs" in message
+    assert "alembic/versions/one.py:8: must be owner of table theirs. Let migrations connect as the role" in message
 
 
 @pytest.mark.parametrize(

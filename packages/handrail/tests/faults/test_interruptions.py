@@ -204,9 +204,8 @@ def test_a_frozen_migrator_lets_go(shop: Shop) -> None:
     revision(shop.project, "r3", "r2",
              'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")\nimport time; time.sleep(4)')  # fmt: skip
     upgrade = shop.start("upgrade", "r3")
-    shop.wait_for(
-        "SELECT count(*) FROM pg_locks WHERE relation = 'shop.goods'::regclass AND mode = 'AccessExclusiveLock'"
-    )
+    locked = "SELECT count(*) FROM pg_locks WHERE relation = 'shop.goods'::regclass AND mode = 'AccessExclusiveLock'"
+    shop.wait_for(locked, 60)  # the review of the revision sleeps as well
     os.kill(upgrade.pid, signal.SIGSTOP)
     try:
         begun = time.monotonic()
