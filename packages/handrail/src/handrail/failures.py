@@ -130,7 +130,7 @@ def shown_as_alembic_errors(config: Config) -> Iterator[None]:
             # To who called from Python, what a revision raised itself is more than a sentence about it.
             raised = known.__cause__ if isinstance(known, MigrationError) else None
             if isinstance(raised, Exception) and not isinstance(raised, DBAPIError):
-                raise raised
+                raise raised from raised.__cause__
             raise CommandError(str(known)) from error
         msg(f"FAILED: {known}", **config.messaging_opts)
         raise SystemExit(known.exit_code) from error
