@@ -56,6 +56,11 @@ def local_heads(directory: ScriptDirectory, root: Path) -> list[str]:
     ]
 
 
+def record_command(heads: Sequence[str]) -> str:
+    """Return the command that records a database as being where these heads are, verified where that is possible."""
+    return f"handrail baseline {heads[0]}" if len(heads) == 1 else f"alembic stamp {' '.join(heads)}"
+
+
 def merge_command(heads: Sequence[str]) -> str:
     """Return the command that joins these heads."""
     return f'alembic merge -m "join {" and ".join(heads)}" {" ".join(heads)}'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handrail.config import load_project
+from handrail.heads import record_command
 
 if TYPE_CHECKING:
     from handrail.upgrade.standing import Standing
@@ -67,6 +68,5 @@ def unversioned(found: Standing) -> str:
         return ""
     others = len(found.unversioned) - NAMED
     names = ", ".join(found.unversioned[:NAMED]) + (f" and {others} more" if others > 0 else "")
-    one = len(found.heads) == 1
-    record = f"handrail baseline {found.heads[0]}" if one else f"alembic stamp {' '.join(found.heads)}"
+    record = record_command(found.heads)
     return f"no revision is recorded, but {names} is there. If the revisions create that, up to one of them: {record}"

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from handrail.connection import ServerMessage, was_interrupted
 from handrail.errors import BusyError, DatabaseUnavailableError, VersionTableError
+from handrail.heads import record_command
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.journal import Done
 from handrail.upgrade.lost import first_refusal, lost, versions_now
@@ -179,8 +180,7 @@ class Steps:
     def _refuse_what_is_there(self, error: DBAPIError) -> None:
         message, task = ServerMessage.of(error), self.task
         if message.sqlstate in ALREADY_THERE and self.first and self.running:
-            heads = sorted(task.directory.get_heads())
-            record = f"handrail baseline {heads[0]}" if len(heads) == 1 else f"alembic stamp {' '.join(heads)}"
+            record = record_command(sorted(task.directory.get_heads()))
             raise VersionTableError(
                 f"nothing was changed: the version table {task.version_table} is empty, so revision "
                 f"{self.running.revision} ({self.running.path.name}) was to be the first, but the database is not "

@@ -37,8 +37,8 @@ class Task:
         run: Lets Alembic do its work.
         url: Of the database; None on a connection that was handed over.
         wait_seconds: For others, in all.
-        accepted: Revisions of which an edit is declared to be meant.
         again: The command line that waits longer.
+        accepted: Revisions of which an edit is declared to be meant.
         keep_drift: Manual edits of what the revisions touch are no reason to stop.
         drift: Those that there are, once they were looked for.
         settled: Objects whose edits the revisions make their own.
@@ -56,9 +56,9 @@ class Task:
     run: Callable[[], None]
     url: URL | None
     wait_seconds: float
+    again: str
     accepted: Sequence[str] = ()
     keep_drift: bool = False
-    again: str = "alembic -x wait=600 upgrade head"
     drift: Drift | None = field(default=None, init=False)
     settled: set[str] = field(default_factory=set, init=False)
     journal: Journal = field(init=False)
