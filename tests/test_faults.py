@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from blocking import until_blocked
 from cable import Cable, serve
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
@@ -84,7 +85,7 @@ async def test_stopped_while_a_request_waits(database: str, session: AsyncSessio
     async with running(database) as service:
         await session.execute(text(f'LOCK TABLE "{SCHEMA}".sessions'))
         request = asyncio.create_task(service.ask("/users/me"))
-        await until(lambda: waits_for_lock(session))
+        await until_blocked(session)
         stopped = asyncio.create_task(service.stop())
         await until(lambda: refuses(service))
         await session.rollback()
@@ -93,11 +94,6 @@ async def test_stopped_while_a_request_waits(database: str, session: AsyncSessio
 
     assert b" 401 " in head
     assert b"\r\nconnection: close" in head
-
-
-async def waits_for_lock(session: AsyncSession) -> bool:
-    ungranted = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL"
-    return bool(await session.scalar(text(ungranted)))
 
 
 async def refuses(service: Service) -> bool:

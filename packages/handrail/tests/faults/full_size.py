@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from faults.outcome import FULL, QUICK, Outcome, Size
 from faults.proxies import cutting_at_commit
 from faults.readers import reading
-from faults.shop import Shop, write_revisions
+from faults.shop import LOCKS_ON_GOODS, Shop, write_revisions
 from faults.small_disk import TABLESPACE, NoDiskError, SmallDisk, small_disk
 from faults.workbench import DRIVERS, ROWS, Workbench
 from handrail.config import load_project
@@ -140,7 +140,7 @@ def killed_in_the_queue(shop: Shop) -> float:
     """Kill an upgrade whose statement waits for a table, and return how long readers wait after that, in seconds."""
     with shop.transaction():
         upgrade = shop.start("upgrade", "r3")
-        shop.wait_for("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shop.goods'::regclass")
+        shop.wait_for(f"{LOCKS_ON_GOODS} AND NOT granted")
         killed = time.monotonic()
         upgrade.kill()
         upgrade.communicate()

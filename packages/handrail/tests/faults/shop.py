@@ -38,6 +38,11 @@ WHOLE = {
     "unfinished": "SELECT count(*) FROM shop.handrail_journal WHERE finished_at IS NULL",
     "applied": "SELECT string_agg(revision, ' ' ORDER BY id) FROM shop.handrail_journal WHERE direction = 'upgrade'",
 }
+# Databases made from one template have tables of the same number.
+LOCKS_ON_GOODS = (
+    "SELECT count(*) FROM pg_locks WHERE relation = 'shop.goods'::regclass "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 ROWS = 3000
 BLOCK = "with op.get_context().autocommit_block():\n    "
 

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 
-from faults.shop import BLOCK, Shop, index, revision
+from faults.shop import BLOCK, LOCKS_ON_GOODS, Shop, index, revision
 from handrail.errors import DatabaseUnavailableError, MigrationError, VersionTableError
 
 KILLS = 6  # in the suite; `python -m bench faults` does 500
@@ -74,7 +74,7 @@ def test_a_mixed_revision_goes_on_where_it_was_stopped(shop: Shop) -> None:
     """Its first half is committed by the block; the second run passes over it instead of failing at it."""
     shop.project.succeeds("upgrade", "r3")
     with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1") as writer:
-        shop.sql("ALTER ROLE CURRENT_USER SET lock_timeout = 0")
+        shop.sql(f'ALTER DATABASE "{shop.database}" SET lock_timeout = 0')
         upgrade = shop.start("-x", "wait=0", "upgrade", "r4")
         time.sleep(2)
         upgrade.kill()
@@ -122,7 +122,10 @@ def interrupted(shop: Shop, *command: str, table: str = "alembic_version") -> No
         )
         process.kill()
         process.communicate()
-        shop.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'alembic (shop)'")
+        shop.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'alembic (shop)'"  # other tests have shops in databases of their own
+        )
 
 
 def test_nothing_is_taken_away_below_a_half_applied_revision(shop: Shop) -> None:
@@ -204,8 +207,8 @@ def test_a_frozen_migrator_lets_go(shop: Shop) -> None:
     revision(shop.project, "r3", "r2",
              'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")\nimport time; time.sleep(4)')  # fmt: skip
     upgrade = shop.start("upgrade", "r3")
-    locked = "SELECT count(*) FROM pg_locks WHERE relation = 'shop.goods'::regclass AND mode = 'AccessExclusiveLock'"
-    shop.wait_for(locked, 60)  # the review of the revision sleeps as well
+    # The review of the revision sleeps as well.
+    shop.wait_for(f"{LOCKS_ON_GOODS} AND granted AND mode = 'AccessExclusiveLock'", 60)
     os.kill(upgrade.pid, signal.SIGSTOP)
     try:
         begun = time.monotonic()
@@ -233,7 +236,7 @@ def test_a_migrator_killed_in_the_queue_blocks_nobody(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "r2")
     with shop.transaction():
         upgrade = shop.start("upgrade", "r3")
-        shop.wait_for("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shop.goods'::regclass")
+        shop.wait_for(f"{LOCKS_ON_GOODS} AND NOT granted")
         upgrade.kill()
         begun = time.monotonic()
         shop.sql("SELECT count(*) FROM shop.goods")
