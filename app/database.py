@@ -54,18 +54,20 @@ def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
 
 
 class Lookup:
-    """A query that is turned into SQL once. Its parameters are `bindparam`s."""
+    """A statement that is turned into SQL once. What changes are its `bindparam`s."""
 
-    def __init__(self, query: ClauseElement) -> None:
-        compiled: Any = query.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled: Any = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
         self.sql: str = compiled.string
         self.parameters: list[str] = compiled.positiontup
+        self.constants: dict[str, object] = compiled.params
 
 
 class Lookups:
     """A few connections for lookups, straight through the driver: that takes a fifth of SQLAlchemy's time.
 
-    For what nearly every request asks. Each is one statement without a transaction around it, so it must only read.
+    For what is asked all the time. Each is one statement without a transaction around it, and is sent once more when
+    the connection was lost meanwhile: to do it twice must do no harm.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
@@ -90,7 +92,8 @@ class Lookups:
         try:
             if connection is None or connection.is_closed():
                 connection = await connect(self._dsn)
-            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *(values[n] for n in lookup.parameters))
+            parameters = (values.get(name, lookup.constants[name]) for name in lookup.parameters)
+            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *parameters)
             return rows
         except CONNECTION_LOST:
             if connection:

@@ -1,5 +1,8 @@
 """Which passwords are accepted, and how they are kept."""
 
+import asyncio
+import time
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -9,6 +12,7 @@ from serving import serving
 from sqlalchemy import select, update
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from app.auth import passwords
 from app.auth.models import Credential
 from app.auth.passwords import Passwords, refusal
 
@@ -185,3 +189,22 @@ async def test_passwords_are_kept_as_argon2id(app: FastAPI, client: AsyncClient)
         hashes = (await session.scalars(select(Credential.password_hash))).all()
     assert len(set(hashes)) == 2
     assert all(kept.startswith("$argon2id$") for kept in hashes)
+
+
+@pytest.mark.parametrize(("busy", "rest"), [(0, 0), (0.01, 0.04 / 3), (0.02, 0.04), (0.03, 0.1), (0.05, 0.1)])
+def test_the_busier_the_process_the_longer_hashing_rests(busy: float, rest: float) -> None:
+    """After one of 40 ms: as long as the share of the time that others leave allows, up to a tenth of a second."""
+    assert passwords._rest(0.04, busy) == pytest.approx(rest)
+
+
+async def test_a_rest_delays_the_next_hash_and_not_this_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)  # one thread
+    monkeypatch.setattr(passwords, "_rest", lambda _seconds, _busy: 0.2)
+    hashing = Passwords()
+
+    first, second = (asyncio.create_task(hashing._run(time.monotonic)) for _ in range(2))
+    begun = await first
+    waits = not second.done()
+
+    assert waits
+    assert await second - begun >= 0.2

@@ -7,7 +7,7 @@ cases run the same statements, and only the mail differs.
 
 from datetime import timedelta
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -15,9 +15,9 @@ import structlog
 from fastapi import APIRouter, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Row, delete, exists, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
 from app.auth import schemas
@@ -26,8 +26,8 @@ from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignU
 from app.auth.passwords import refusal
 from app.auth.schemas import NewAccount, Sent, Tokens
 from app.auth.sessions import ThisVisit, Visit, clear_cookies, digest, end_sessions, open_session
-from app.auth.throttle import Limit, Sessions, admit, folded, succeed
-from app.database import Session
+from app.auth.throttle import Limit, admit, folded, succeed
+from app.database import Lookup, Session
 from app.errors import Problem, invalid_field, problems
 from app.users import service as users
 from app.users.access import Caller, CurrentUser
@@ -47,7 +47,20 @@ LOGIN_ACCOUNT = Limit("login to one account", 100, timedelta(hours=1))
 FORGOT_NETWORK = Limit("forgotten password from one network", 100, timedelta(hours=1))
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-Account = Row[UUID, str, bool]  # id, password_hash, known_network: the owner has logged in from there
+
+
+class Account(NamedTuple):
+    id: UUID
+    password_hash: str
+    known_network: bool  # the owner has logged in from there
+
+
+HERE = exists().where(LoginSession.user_id == User.id, LoginSession.network == bindparam("network"))
+ACCOUNT = Lookup(
+    select(User.id, Credential.password_hash, HERE)
+    .join(Credential)
+    .where(users.has_email(bindparam("email", type_=Text)), User.active)
+)
 
 
 @router.post("/sign-up", status_code=202, responses=problems(409, 429))
@@ -55,7 +68,7 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     """A link to confirm the address is mailed. The answer does not tell whether it has an account."""
     _check_new(visit, new.password, new)
     limit = Limit("sign-up from one network", visit.settings.sign_ups_per_hour, timedelta(hours=1))
-    await admit(visit.sessions, limit.of(visit.network))
+    await admit(visit.lookups, limit.of(visit.network))
     password_hash = await visit.passwords.hash(new.password)
     mailable, token = await may_mail(visit, new.email), token_urlsafe(32)
     key_hash = digest(idempotency_key) if idempotency_key else None
@@ -100,15 +113,15 @@ async def login(body: schemas.Login, visit: ThisVisit) -> Tokens:
     account = await _find_account(visit, body.email)
     limits = _login_limits(visit, body.email, known=bool(account and account.known_network))
     with structlog.contextvars.bound_contextvars(user_id=str(account.id) if account else None):
-        await admit(visit.sessions, *limits)
+        await admit(visit.lookups, *limits)
         fits, renewed = await visit.passwords.verify(body.password, account.password_hash if account else None)
         if account and fits:
+            await succeed(visit.lookups, *limits)
             async with visit.sessions.begin() as session:
                 if await _still_the_same(session, account):
                     if renewed:
                         own = update(Credential).where(Credential.user_id == account.id)
                         await session.execute(own.values(password_hash=renewed))
-                    await succeed(session, *limits)
                     log.info("login")
                     return open_session(session, account.id, visit, cookies=body.cookies)
         log.warning("login failed")
@@ -131,7 +144,7 @@ async def login_from_docs(request: Request, visit: ThisVisit) -> Tokens:
 @router.post("/forgot-password", status_code=202, responses=problems(429))
 async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
     """A link is mailed; to an address without an account, that there is none."""
-    await admit(visit.sessions, FORGOT_NETWORK.of(visit.network))
+    await admit(visit.lookups, FORGOT_NETWORK.of(visit.network))
     if await may_mail(visit, body.email):
         async with visit.sessions.begin() as session:
             found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
@@ -154,10 +167,11 @@ async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Token
     async with visit.sessions.begin() as session:
         await use_email_token(session, body.token, "reset_password")
         await _set_password(session, visit, owner, password_hash)
-        # So the owner gets in, even while others fail to on purpose.
-        await succeed(session, *_login_limits(visit, owner.email, known=False))
         log.info("password reset", user_id=str(owner.id))
-        return open_session(session, owner.id, visit)
+        tokens = open_session(session, owner.id, visit)
+    # So the owner gets in, even while others fail to on purpose.
+    await succeed(visit.lookups, *_login_limits(visit, owner.email, known=False))
+    return tokens
 
 
 @router.post("/change-password", status_code=204, responses=problems(401, 403, 409, 429))
@@ -225,13 +239,12 @@ async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit:
 
 async def _confirm_password(visit: Visit, caller: Caller, body: schemas.PasswordOnly) -> Account:
     account, limit = await _find_account(visit, caller.email), LOGIN_HERE.of(visit.network, str(caller.id))
-    await admit(visit.sessions, limit)
+    await admit(visit.lookups, limit)
     fits, _ = await visit.passwords.verify(body.password, account.password_hash if account else None)
     if not account or not fits:
         log.warning("password wrong", user_id=str(caller.id))
         raise Problem(403, "This is not your password.", title="Wrong password")
-    async with visit.sessions.begin() as session:
-        await succeed(session, limit)
+    await succeed(visit.lookups, limit)
     return account
 
 
@@ -241,10 +254,8 @@ def _check_new(visit: Visit, password: str, owner: NewAccount | User | Caller, f
 
 
 async def _find_account(visit: Visit, email: str) -> Account | None:
-    here = exists().where(LoginSession.user_id == User.id, LoginSession.network == visit.network)
-    query = select(User.id, Credential.password_hash, here.label("known_network")).join(Credential)
-    async with visit.sessions() as session:
-        return (await session.execute(query.where(users.has_email(email), User.active))).one_or_none()
+    rows = await visit.lookups.fetch(ACCOUNT, email=email, network=visit.network)
+    return Account(*rows[0]) if rows else None
 
 
 async def _still_the_same(session: AsyncSession, account: Account) -> bool:
@@ -271,7 +282,7 @@ async def _set_password(
     mail(session, visit, owner.email, owner.name, "password_changed")
 
 
-async def clean_up(sessions: Sessions) -> None:
+async def clean_up(sessions: async_sessionmaker[AsyncSession]) -> None:
     """Delete what has expired. Ended sessions stay for a while: they tell from where the owner comes."""
     now = clock.now()
     async with sessions.begin() as session:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 MAX_BYTES = 1024
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
+MAX_REST = 0.1  # seconds between two of them while the service is busy with other requests
 
 # The cheaper of OWASP's equivalent choices: 19 MiB and two passes. Old hashes are renewed at the next login.
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
@@ -51,10 +53,14 @@ def _well_known() -> frozenset[str]:
 
 
 class Passwords:
-    """Hashes in threads of its own, which leave a core to all other requests, and give way where they can."""
+    """Hashes in threads of its own, which leave a core to all other requests, and give way where they can.
+
+    The busier this process is with other requests, the longer each thread rests after a hash.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "passwords", _give_way)
+        number = max(1, (os.cpu_count() or 1) - 1)
+        self._threads, self._turns = ThreadPoolExecutor(number, "passwords", _give_way), asyncio.Semaphore(number)
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
@@ -70,9 +76,22 @@ class Passwords:
             raise Problem(503, "Too many people log in at this moment.")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            await self._turns.acquire()
         finally:
             self._waiting -= 1
+        began, worked = time.perf_counter(), time.thread_time()  # of the thread that answers all requests
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work)
+        finally:
+            rest = _rest(time.perf_counter() - began, time.thread_time() - worked)
+            loop.call_later(rest, self._turns.release)
+
+
+def _rest(seconds: float, busy: float) -> float:
+    """Return for how long to rest after a hash of so many seconds, in which others kept the process busy."""
+    # So hashes get the share of the time that the others leave.
+    return min(MAX_REST, seconds * busy / max(seconds - busy, 1e-9))
 
 
 def _give_way() -> None:

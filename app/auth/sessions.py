@@ -14,15 +14,15 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import BindParameter, ColumnElement, bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
 from app.auth.models import LoginSession
 from app.auth.passwords import Passwords
 from app.auth.schemas import Refresh, SessionList, SessionRead, Tokens
-from app.auth.throttle import Sessions, network_of
+from app.auth.throttle import network_of
 from app.config import Settings
-from app.database import Lookup, Session
+from app.database import Lookup, Lookups, Session
 from app.errors import Problem, problems
 from app.users.access import COLUMNS, Caller, CurrentUser
 from app.users.models import Role, User
@@ -43,7 +43,8 @@ TRY_ANOTHER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 class Visit(NamedTuple):
     """What a request brings along, and the answer that may get cookies."""
 
-    sessions: Sessions
+    sessions: async_sessionmaker[AsyncSession]
+    lookups: Lookups
     passwords: Passwords
     settings: Settings
     network: str
@@ -54,7 +55,7 @@ class Visit(NamedTuple):
 async def _visit_of(request: Request, response: Response) -> Visit:
     state, network = request.app.state, network_of(request.scope["state"]["address"])
     device = "".join(filter(str.isprintable, request.headers.get("user-agent", "")[:DEVICE_LENGTH]))
-    return Visit(state.sessions, state.passwords, state.settings, network, device, response)
+    return Visit(state.sessions, state.lookups, state.passwords, state.settings, network, device, response)
 
 
 ThisVisit = Annotated[Visit, Depends(_visit_of)]

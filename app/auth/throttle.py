@@ -7,17 +7,15 @@ from math import ceil
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import case, delete, update
+from sqlalchemy import bindparam, case, delete, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
 from app.auth.models import Attempt
+from app.database import Lookup, Lookups
 from app.errors import Problem
 
 log = structlog.get_logger(__name__)
-
-Sessions = async_sessionmaker[AsyncSession]
 
 
 class Limit(NamedTuple):
@@ -46,33 +44,39 @@ def folded(email: str) -> str:
     return email.replace("İ", "i").casefold()
 
 
-async def admit(sessions: Sessions, *limits: Limit) -> None:
+# Counted before the attempt is made, and committed: so attempts at the same time all count, and failures stay counted.
+NEW = insert(Attempt).values(key=bindparam("key"), count=1, ends_at=bindparam("end"))
+OVER = Attempt.ends_at <= bindparam("now")
+VALUES = {
+    "count": case((OVER, 1), else_=Attempt.count + 1),
+    "ends_at": case((OVER, NEW.excluded.ends_at), else_=Attempt.ends_at),
+}
+COUNT = Lookup(NEW.on_conflict_do_update(index_elements=["key"], set_=VALUES).returning(Attempt.count, Attempt.ends_at))
+FORGET = Lookup(delete(Attempt).where(Attempt.key == bindparam("whose")))
+TAKE_BACK = Lookup(update(Attempt).where(Attempt.key == bindparam("whose")).values(count=Attempt.count - 1))
+
+
+async def admit(lookups: Lookups, *limits: Limit) -> None:
     """Count an attempt and let it pass, or answer 429."""
-    if seconds := await take(sessions, *limits):
+    if seconds := await take(lookups, *limits):
         log.warning("locked out")
         detail = f"Too many attempts. Try again in {seconds} seconds."
         raise Problem(429, detail, headers={"Retry-After": str(seconds)})
 
 
-async def take(sessions: Sessions, *limits: Limit) -> int:
+async def take(lookups: Lookups, *limits: Limit) -> int:
     """Count an attempt for each limit until one is reached; return 0, or the seconds to wait for that one."""
-    # Counted before it is made, and committed: so attempts at the same time all count, and failures stay counted.
     now = clock.now()
-    over = Attempt.ends_at <= now
-    async with sessions.begin() as session:
-        for limit in limits:
-            new = insert(Attempt).values(key=limit.key, count=1, ends_at=now + limit.window)
-            count = case((over, 1), else_=Attempt.count + 1)
-            ends_at = case((over, new.excluded.ends_at), else_=Attempt.ends_at)
-            counted = new.on_conflict_do_update(index_elements=["key"], set_={"count": count, "ends_at": ends_at})
-            attempts, end = (await session.execute(counted.returning(Attempt.count, Attempt.ends_at))).one()
-            if attempts > limit.attempts:
-                return max(1, ceil((end - now).total_seconds()))
+    for limit in limits:
+        ((attempts, end),) = await lookups.fetch(COUNT, key=limit.key, end=now + limit.window, now=now)
+        if attempts > limit.attempts:
+            wait: timedelta = end - now
+            return max(1, ceil(wait.total_seconds()))
     return 0
 
 
-async def succeed(session: AsyncSession, own: Limit, *shared: Limit) -> None:
+async def succeed(lookups: Lookups, own: Limit, *shared: Limit) -> None:
     """Take back an attempt: the owner begins anew, what other accounts and networks have failed stays counted."""
-    await session.execute(delete(Attempt).where(Attempt.key == own.key))
+    await lookups.fetch(FORGET, whose=own.key)
     for limit in shared:
-        await session.execute(update(Attempt).where(Attempt.key == limit.key).values(count=Attempt.count - 1))
+        await lookups.fetch(TAKE_BACK, whose=limit.key)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -82,7 +82,7 @@ async def administer_user(
     return user
 
 
-def has_email(email: str) -> ColumnElement[bool]:
+def has_email(email: str | BindParameter[str]) -> ColumnElement[bool]:
     return func.lower(User.email) == func.lower(email)
 
 
