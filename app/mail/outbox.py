@@ -6,13 +6,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from email.message import EmailMessage
-from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
 from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
 import structlog
 from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -94,15 +92,21 @@ def sender(settings: Settings) -> Send:
 def _by_smtp(url: str) -> Send:
     parts = urlsplit(url)
     tls = parts.scheme == "smtps"
-    return partial(
-        aiosmtplib.send,
-        hostname=parts.hostname,
-        port=parts.port or (465 if tls else 587),
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-        use_tls=tls,  # where not from the first byte, then as soon as the server offers it
-        timeout=SMTP_SECONDS,
-    )
+
+    async def send(message: EmailMessage) -> None:
+        import aiosmtplib  # with the first mail: starting the service should not wait for it
+
+        await aiosmtplib.send(
+            message,
+            hostname=parts.hostname,
+            port=parts.port or (465 if tls else 587),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            use_tls=tls,  # where not from the first byte, then as soon as the server offers it
+            timeout=SMTP_SECONDS,
+        )
+
+    return send
 
 
 def _into_folder(folder: Path, *, show: bool) -> Send:
