@@ -191,20 +191,22 @@ async def test_passwords_are_kept_as_argon2id(app: FastAPI, client: AsyncClient)
     assert all(kept.startswith("$argon2id$") for kept in hashes)
 
 
-@pytest.mark.parametrize(("busy", "rest"), [(0, 0), (0.01, 0.04 / 3), (0.02, 0.04), (0.03, 0.1), (0.05, 0.1)])
+@pytest.mark.parametrize(("busy", "rest"), [(0, 0), (0.01, 0.04 / 3), (0.02, 0.04), (0.03, 0.12)])
 def test_the_busier_the_process_the_longer_hashing_rests(busy: float, rest: float) -> None:
-    """After one of 40 ms: as long as the share of the time that others leave allows, up to a tenth of a second."""
+    """After one of 40 ms: it gets the share of the time that the others leave."""
     assert passwords._rest(0.04, busy) == pytest.approx(rest)
 
 
-async def test_a_rest_delays_the_next_hash_and_not_this_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)  # one thread
-    monkeypatch.setattr(passwords, "_rest", lambda _seconds, _busy: 0.2)
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_a_rest_delays_later_hashes_and_not_this_answer(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """For so long that all threads together begin ten a second at most."""
+    monkeypatch.setattr("os.cpu_count", lambda: threads + 1)
+    monkeypatch.setattr(passwords, "_rest", lambda _seconds, _busy: 60)
     hashing = Passwords()
 
-    first, second = (asyncio.create_task(hashing._run(time.monotonic)) for _ in range(2))
-    begun = await first
-    waits = not second.done()
+    tasks = [asyncio.create_task(hashing._run(time.monotonic)) for _ in range(threads + 1)]
+    first, *_ = await asyncio.gather(*tasks[:threads])
+    waits = not tasks[-1].done()
 
     assert waits
-    assert await second - begun >= 0.2
+    assert await tasks[-1] - first >= threads * passwords.MAX_REST

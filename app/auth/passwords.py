@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 MAX_BYTES = 1024
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
-MAX_REST = 0.1  # seconds between two of them while the service is busy with other requests
+MAX_REST = 0.1  # seconds between two of them, of all threads together, while the process is busy with other requests
 
 # The cheaper of OWASP's equivalent choices: 19 MiB and two passes. Old hashes are renewed at the next login.
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
@@ -59,8 +59,9 @@ class Passwords:
     """
 
     def __init__(self) -> None:
-        number = max(1, (os.cpu_count() or 1) - 1)
-        self._threads, self._turns = ThreadPoolExecutor(number, "passwords", _give_way), asyncio.Semaphore(number)
+        self._number = max(1, (os.cpu_count() or 1) - 1)
+        self._threads = ThreadPoolExecutor(self._number, "passwords", _give_way)
+        self._turns = asyncio.Semaphore(self._number)
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
@@ -85,13 +86,13 @@ class Passwords:
             return await loop.run_in_executor(self._threads, work)
         finally:
             rest = _rest(time.perf_counter() - began, time.thread_time() - worked)
-            loop.call_later(rest, self._turns.release)
+            loop.call_later(min(rest, MAX_REST * self._number), self._turns.release)
 
 
 def _rest(seconds: float, busy: float) -> float:
-    """Return for how long to rest after a hash of so many seconds, in which others kept the process busy."""
+    """Return for how long to rest after a hash of so many seconds, for `busy` of which this process did other work."""
     # So hashes get the share of the time that the others leave.
-    return min(MAX_REST, seconds * busy / max(seconds - busy, 1e-9))
+    return seconds * busy / max(seconds - busy, 1e-9)
 
 
 def _give_way() -> None:
