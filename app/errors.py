@@ -177,7 +177,8 @@ class ProblemAPI(FastAPI):
             schemas.pop(replaced, None)
         schemas |= SCHEMAS
         for operation in (operation for path in document["paths"].values() for operation in path.values()):
-            documented = [422] if "422" in operation["responses"] else []
-            documented += [400, 413] if "requestBody" in operation else []
+            documented = [413]  # also where no body is wanted
+            documented += [422] if "422" in operation["responses"] else []
+            documented += [400] if "requestBody" in operation else []
             operation["responses"] |= {str(status): problem for status, problem in problems(*documented).items()}
         return document

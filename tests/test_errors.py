@@ -171,6 +171,15 @@ async def test_body_too_large(client: AsyncClient, path: str) -> None:
     assert answer.status_code == 413
 
 
+async def test_that_a_body_is_too_large_is_documented_everywhere(app: FastAPI, client: AsyncClient) -> None:
+    """Also where none is wanted: whoever sends one is refused before anybody has looked which route it is."""
+    answer = await client.request("GET", "/health/live", content=b" " * (MAX_BODY_SIZE + 1))
+    operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
+
+    assert answer.status_code == 413
+    assert all("413" in operation["responses"] for operation in operations)
+
+
 async def test_body_too_large_in_chunks(client: AsyncClient) -> None:
     """A body of unknown size is refused as soon as it is too large."""
 
