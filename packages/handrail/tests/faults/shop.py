@@ -44,6 +44,10 @@ LOCKS_ON_GOODS = (
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 ROWS = 3000
+LET_GO_SOON = (
+    "import handrail.upgrade.session; "
+    'handrail.upgrade.session.SETTINGS["idle_in_transaction_session_timeout"] = "1s"'
+)
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
 
@@ -109,6 +113,11 @@ class Shop:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def begin_with(self, line: str) -> None:
+        """Have a line run before env.py, such as one that makes a wait of handrail's shorter."""
+        env = self.project.root / "alembic/env.py"
+        self.project.write("alembic/env.py", f"{line}\n{env.read_text(encoding='utf-8')}")
 
     def migrator(self, seconds: float = 15) -> int:
         """Return the server's process that runs the revisions; waits for it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -110,26 +110,34 @@ def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> Non
     with reading(shop.dsn, 3) as stalls:
         with shop.transaction():
             upgrade = shop.start("upgrade", "r3")
-            time.sleep(6)
-        begun = time.monotonic()
+            told = [told_by(upgrade, "Revision r3 is blocked by pid") for _ in range(2)]
+            read = len(stalls)
+            told.append(told_by(upgrade, "Revision r3 is blocked by pid"))
+            assert len(stalls) > read + 10
         out, err = upgrade.communicate(timeout=60)
-        finished = time.monotonic() - begun
 
     assert upgrade.returncode == 0, out + err
-    assert "Revision r3 is blocked by pid" in err
-    assert "SELECT count(*) FROM shop.goods" in err
-    assert max(stalls) < 2
-    assert finished < 8
+    assert all("SELECT count(*) FROM shop.goods" in line for line in told), told
+
+
+def told_by(process: subprocess.Popen[str], text: str) -> str:
+    """Return the next line of standard error with a text in it."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"ended without saying: {text}")
 
 
 def test_what_takes_long_is_told(shop: Shop) -> None:
     """Which revision, which statement, for how long; who is in the way only as long as that is so."""
     shop.project.succeeds("upgrade", "r4")
-    revision(shop.project, "r5", "r4", 'op.execute("SELECT pg_sleep(12)")')
+    revision(shop.project, "r5", "r4", 'op.execute("SELECT pg_sleep(2)")')
+    shop.begin_with("import handrail.upgrade.watch; handrail.upgrade.watch.TELL_SECONDS = 1.0")
 
     told = shop.project.alembic("upgrade", "r5").stderr
 
-    assert re.search(r"  upgrade r5 \(1 of 1\): 1\d s, SELECT pg_sleep\(12\)\n", told), told
+    assert re.search(r"  upgrade r5 \(1 of 1\): \d s, SELECT pg_sleep\(2\)\n", told), told
 
 
 def test_patience_has_an_end(shop: Shop) -> None:
@@ -152,8 +160,10 @@ def test_a_concurrent_index_waits_longer_than_a_lock(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "r5")
     with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1"):
         upgrade = shop.start("upgrade", "head")
-        time.sleep(4)
-        assert upgrade.poll() is None
+        shop.wait_for(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+            "AND query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY%' AND now() - query_start > '2 s'"
+        )
     out, err = upgrade.communicate(timeout=60)
 
     assert upgrade.returncode == 0, out + err
