@@ -37,6 +37,10 @@ def test_rows_do_not_survive_a_test(database, time):
     rows(database, "INSERT INTO shop.orders (customer_id) SELECT id FROM shop.customers LIMIT 1")
 
 
+def test_the_settings_name_the_test_database(handrail_project, database):
+    assert handrail_project.database_url == database
+
+
 def test_an_empty_database_is_empty(empty_database):
     assert rows(empty_database, "SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'") == 0
 
@@ -63,8 +67,9 @@ def shop(new_project: Callable[..., SmallProject], empty_database: str, pytestco
 
 
 def run_pytest(project: SmallProject, *arguments: str) -> subprocess.CompletedProcess[str]:
-    options = ("-p", "handrail.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:randomly", "-q")
-    return project.run("pytest", *options, *arguments, cwd=project.root)
+    """Run the project's tests, with no other plugin than xdist: to load all that are installed takes a second."""
+    options = ("-p", "handrail.pytest_plugin", "-p", "xdist", "-p", "no:cacheprovider", "-q")
+    return project.run("pytest", *options, *arguments, cwd=project.root, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
 def pytest_in(project: SmallProject, *arguments: str) -> str:
@@ -85,10 +90,13 @@ def ordinary_role(shop: SmallProject, handrail_scratch: ScratchServer) -> Iterat
     handrail_scratch.execute(f"DROP ROLE {role}")
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_every_test_gets_an_empty_migrated_database(shop: SmallProject, workers: str) -> None:
-    """Alone and with workers that run at the same time; nothing is left on the server."""
-    assert "5 passed" in pytest_in(shop, "-n", workers)
+@pytest.mark.parametrize(("driver", "workers"), [("asyncpg", "2"), ("psycopg", "0")])
+def test_every_test_gets_an_empty_migrated_database(shop: SmallProject, driver: str, workers: str) -> None:
+    """With workers that run at the same time and alone, with either driver; nothing is left on the server."""
+    _, _, rest = shop.environment["HANDRAIL_SCRATCH_URL"].partition("://")
+    shop.environment["HANDRAIL_SCRATCH_URL"] = f"postgresql+{driver}://{rest}"
+
+    assert "6 passed" in pytest_in(shop, "-n", workers)
 
     server = ScratchServer(parse_url(shop.environment["DATABASE_URL"]))
     assert server.scalar("SELECT to_regnamespace('shop')::text") is None
@@ -119,19 +127,11 @@ def test_rows_that_migrations_insert_stay(shop: SmallProject) -> None:
     )
     shop.write("tests/test_shop.py", TESTS.replace("SEEDED", "1"))
 
-    assert "5 passed" in pytest_in(shop)
-
-
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-def test_with_either_driver(shop: SmallProject, driver: str) -> None:
-    _, _, rest = shop.environment["HANDRAIL_SCRATCH_URL"].partition("://")
-    shop.environment["HANDRAIL_SCRATCH_URL"] = f"postgresql+{driver}://{rest}"
-
-    assert "5 passed" in pytest_in(shop)
+    assert "6 passed" in pytest_in(shop)
 
 
 def test_as_an_ordinary_role(shop: SmallProject, ordinary_role: str) -> None:
-    assert "5 passed" in pytest_in(shop)
+    assert "6 passed" in pytest_in(shop)
 
 
 def test_before_there_is_a_table(shop: SmallProject, ordinary_role: str) -> None:
@@ -230,13 +230,3 @@ def test_the_test_that_leaves_a_lock_is_the_one_that_fails(
     assert "3 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "ERROR tests/test_shop.py::test_leaks" in done.stdout
     assert "idle in transaction, last statement: LOCK TABLE shop.customers" in done.stdout
-
-
-def test_the_settings_name_the_test_database(shop: SmallProject) -> None:
-    """And not the developer's own, which a test could otherwise come upon."""
-    shop.write(
-        "tests/test_shop.py",
-        "def test_it(handrail_project, database): assert handrail_project.database_url == database",
-    )
-
-    assert "1 passed" in pytest_in(shop)
