@@ -36,6 +36,13 @@ PREFIX = "handrail_"
 OWNER_COMMENT = "Throwaway database of handrail, process {pid} on {host}, boot {boot}, namespace {namespace}"
 HISTORY_COMMENT = "History of the revisions of {root} on {host}, kept by handrail"
 
+# The copy of files is three times as fast as that by way of the write-ahead log, but for its two checkpoints: they wait
+# for the disk where anything does. https://www.postgresql.org/docs/current/sql-createdatabase.html
+STRATEGY = """
+SELECT CASE WHEN current_setting('fsync') = 'off' AND current_setting('server_version_num')::int >= 150000
+THEN 'STRATEGY file_copy' ELSE '' END
+"""
+
 # Of another role's databases we could drop none.
 COMMENTED = """
 SELECT json_object_agg(datname, coalesce(shobj_description(oid, 'pg_database'), ''))::text
@@ -62,10 +69,14 @@ class ScratchServer:
         """Create a database, empty or as a copy of `template`, and return its name."""
         name = name or new_name()
         comment = literal(OWNER_COMMENT.format(pid=os.getpid(), **whereabouts()))
-        self.execute(
-            f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template or 'template0')}",
-            f"COMMENT ON DATABASE {quoted(name)} IS {comment}",
-        )
+
+        def work(connection: Connection) -> None:
+            strategy = connection.scalar(text(STRATEGY))
+            copied = f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template or 'template0')} {strategy}"
+            connection.exec_driver_sql(copied)
+            connection.exec_driver_sql(f"COMMENT ON DATABASE {quoted(name)} IS {comment}")
+
+        self._with_connection(None, work)
         self._created.add(name)
         return name
 
