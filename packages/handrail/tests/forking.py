@@ -23,9 +23,10 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 # What `alembic revision --autogenerate` imports of others, with either driver, also in the starter.
 IMPORTED = (
@@ -65,30 +66,92 @@ READ_AT_START = ("PYTHON", "LC_", "LANG")  # beginnings of variables that Python
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
+class Process(Protocol):
+    """What `subprocess.Popen` and a forked command have in common."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that was started. What it says is kept in files, so that nobody has to read it meanwhile."""
+
+    args: Sequence[str]
+    process: Process
+    out: IO[str]
+    err: IO[str]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.returncode
+
+    def poll(self) -> int | None:
+        return self.process.poll()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises TimeoutExpired when it did not end within so many seconds."""
+        return self.process.wait(timeout)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end, and return what it said."""
+        self.wait(timeout)
+        with self.out, self.err:
+            self.out.seek(0)
+            self.err.seek(0)
+            return self.out.read(), self.err.read()
+
+    def said(self) -> str:
+        """Return what it has said on standard error so far."""
+        size = os.fstat(self.err.fileno()).st_size
+        return os.pread(self.err.fileno(), size, 0).decode()
+
+    def send_signal(self, sig: int) -> None:
+        self.process.send_signal(sig)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+
+
 def run(
     command: Sequence[str], *, script: bool = False, cwd: Path, environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module, as `python -m` does, or a console script of this Python, and return what it said."""
+    """Run a module, as `python -m` does, or a console script of this Python, and return what it said.
+
+    Raises:
+        TimeoutExpired: It did not end within so many seconds, and was killed.
+    """
+    started = start(command, script=script, cwd=cwd, environment=environment)
+    try:
+        out, err = started.communicate(timeout)
+    except BaseException:
+        started.kill()
+        started.communicate()
+        raise
+    return subprocess.CompletedProcess(started.args, started.wait(), out, err)
+
+
+def start(command: Sequence[str], *, script: bool = False, cwd: Path, environment: Mapping[str, str]) -> Command:
+    """Do the same, and go on at once."""
     name, *arguments = command
     argv = [str(Path(sys.executable).with_name(name))] if script else [sys.executable, "-m", name]
+    out, err = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115 - `communicate` does
+    process: Process
     if not POSSIBLE or name not in FORKED or _read_at_start(environment) != _read_at_start(ENVIRONMENT):
-        return subprocess.run(
-            [*argv, *arguments],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen([*argv, *arguments], cwd=cwd, env=environment, stdout=out, stderr=err)
+    else:
         request = {"script": argv[0] if script else "", "argv": [name, *arguments], "cwd": str(cwd)}
-        code = _Prepared.process().run(
-            request | {"environment": dict(environment)}, (out.fileno(), err.fileno()), timeout
-        )
-        out.seek(0)
-        err.seek(0)
-        return subprocess.CompletedProcess([*argv, *arguments], code, out.read(), err.read())
+        descriptors = out.fileno(), err.fileno()
+        process = _Prepared.process().start(request | {"environment": dict(environment)}, descriptors)
+    return Command([*argv, *arguments], process, out, err)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -116,23 +179,41 @@ class _Prepared:
         """Return the one of this process, started by whoever asks first."""
         return cls()
 
-    def run(self, request: dict[str, Any], output: tuple[int, int], timeout: float) -> int:
-        """Return the exit code of a command, or the negative number of the signal that ended it.
-
-        Raises:
-            TimeoutExpired: It did not end within so many seconds, and was killed.
-        """
+    def start(self, request: dict[str, Any], output: tuple[int, int]) -> _Forked:
+        """Have a command run, and return its process."""
         answer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with answer:
-            with theirs:
-                socket.send_fds(self.ours, [json.dumps(request).encode()], [*output, theirs.fileno()])
-            pid = int(answer.recv(REQUEST_BYTES))
-            answer.settimeout(timeout)
+        with theirs:
+            socket.send_fds(self.ours, [json.dumps(request).encode()], [*output, theirs.fileno()])
+        return _Forked(int(answer.recv(REQUEST_BYTES)), answer)
+
+
+class _Forked:
+    """The process of a command. It is no child of ours: `answer` says how it has ended."""
+
+    def __init__(self, pid: int, answer: socket.socket) -> None:
+        self.pid = pid
+        self.answer = answer
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, or the negative number of the signal that ended it."""
+        if self.returncode is None:
+            self.answer.settimeout(timeout)
             try:
-                return int(answer.recv(REQUEST_BYTES))
-            except TimeoutError as error:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(request["argv"], timeout) from error
+                self.returncode = int(self.answer.recv(REQUEST_BYTES))
+            except (TimeoutError, BlockingIOError) as error:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0) from error
+            self.answer.close()
+        return self.returncode
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
 
 
 def wait_for_requests(channel: socket.socket) -> dict[str, Any]:

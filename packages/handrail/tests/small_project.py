@@ -92,6 +92,11 @@ class SmallProject:
         command, variables = ("handrail", *arguments), self.variables(**environment)
         return forking.run(command, script=True, cwd=self.root, environment=variables, timeout=SECONDS)
 
+    def start(self, command: str, *arguments: str, **environment: str) -> forking.Command:
+        """Start `alembic …` or `handrail …` and go on."""
+        variables, script = self.variables(**environment), command == "handrail"
+        return forking.start([command, *arguments], script=script, cwd=self.root, environment=variables)
+
     def variables(self, **environment: str) -> dict[str, str]:
         """Return the environment of the project's commands."""
         return self.base_environment() | self.environment | environment

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -231,14 +228,7 @@ def test_two_heads(shop: SmallProject) -> None:
 def test_several_at_once(shop: SmallProject) -> None:
     """They build the same history at the same time, and all get the same answer."""
     shop.succeeds("revision", "-m", "empty")
-    environment = shop.base_environment() | shop.environment
-
-    commands = [
-        subprocess.Popen(
-            [sys.executable, "-m", "alembic", "check"], cwd=shop.root, env=environment, stdout=-1, stderr=-1, text=True
-        )
-        for _ in range(4)
-    ]
+    commands = [shop.start("alembic", "check") for _ in range(4)]
 
     for command in commands:
         output, errors = command.communicate(timeout=100)
@@ -249,21 +239,15 @@ def test_several_at_once(shop: SmallProject) -> None:
 def test_killed_it_leaves_nothing_that_looks_like_a_history(shop: SmallProject, server: ScratchServer) -> None:
     """kill -9 while the history is built: the next command sweeps the rest, and answers right."""
     shop.write("alembic/versions/slow.py", later(shop, '__import__("alembic").op.execute("SELECT pg_sleep(60)")'))
-    command = subprocess.Popen(
-        [sys.executable, "-m", "alembic", "check"],
-        cwd=shop.root,
-        env=shop.base_environment() | shop.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = shop.start("alembic", "check")
     mine = f"{PREFIX}{command.pid}_"
     count = "SELECT count(*) FROM pg_database WHERE starts_with(datname, :name)"
     busy = "SELECT count(*) FROM pg_stat_activity WHERE starts_with(datname, :name) AND query LIKE '%pg_sleep%'"
     deadline = time.monotonic() + 60
     while not server.scalar(busy, name=mine) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(command.pid, signal.SIGKILL)
-    command.wait()
+    command.kill()
+    command.communicate()
     assert server.scalar(count, name=mine) == 1
     (shop.root / "alembic/versions/slow.py").unlink()
 

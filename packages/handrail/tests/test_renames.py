@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import select
-import signal
 import sys
 from collections.abc import Callable
 
@@ -257,8 +256,6 @@ def on_terminal(project: SmallProject, answer: bytes, *arguments: str) -> str:
     """Run `alembic …` on a terminal, type an answer when it asks, and return all that stands there."""
     child, terminal = pty.fork()
     if child == 0:
-        # A shell's background jobs, and what they start, ignore it.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(project.root)
         environment = project.base_environment() | project.environment
         os.execve(sys.executable, [sys.executable, "-m", "alembic", *arguments], environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import forking
 from small_project import ORDERS, SmallProject
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -47,18 +47,11 @@ def with_hook(project: SmallProject, *arguments: str) -> None:
     project.write("alembic.ini", f"{ini}[post_write_hooks]\n{hook}")
 
 
-def start(project: SmallProject, *arguments: str) -> subprocess.Popen[bytes]:
+def start(project: SmallProject, *arguments: str) -> forking.Command:
     """Start an alembic command, and return when its formatter is at work."""
     began = project.root / "began"
     began.unlink(missing_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "alembic", *arguments],
-        cwd=project.root,
-        env=project.base_environment() | project.environment,
-        # Not a pipe, which the formatter would keep open when only Alembic is killed.
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = project.start("alembic", *arguments)
     deadline = time.monotonic() + 60
     while not began.exists():
         assert process.poll() is None
@@ -78,7 +71,7 @@ def test_an_interrupted_command_leaves_no_revision(shop: SmallProject, number: s
     process = start(shop, "revision", "-m", "interrupted")
 
     process.send_signal(number)
-    process.wait(timeout=60)
+    process.communicate(timeout=60)
 
     assert not [name for name in left(shop) if name.endswith(".py")]
     assert shop.succeeds("heads") == ""
@@ -108,7 +101,8 @@ def test_of_two_commands_at_once_the_second_says_what_to_do(shop: SmallProject) 
 
     message = shop.refuses("revision", "-m", "second", "--rev-id", "b2")
 
-    assert first.wait(timeout=60) == 0
+    first.communicate(timeout=60)
+    assert first.returncode == 0
     assert "meanwhile another command has written a1" in message
     assert "Run the same command again." in message
     assert shop.succeeds("heads").split() == ["a1", "(head)"]
@@ -133,7 +127,8 @@ def test_nobody_sees_half_a_revision(shop: SmallProject) -> None:
     process = start(shop, "revision", "-m", "first", "--rev-id", "a1")
 
     assert shop.succeeds("heads") == ""
-    assert process.wait(timeout=60) == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     assert shop.succeeds("heads").split() == ["a1", "(head)"]
 
 

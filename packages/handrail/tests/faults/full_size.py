@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import forking
 from faults.outcome import FULL, QUICK, Outcome, Size
 from faults.proxies import cutting_at_commit
 from faults.readers import reading
@@ -70,16 +70,16 @@ def interruptions(bench: Workbench, size: Size, how: str) -> Outcome:
     return outcome
 
 
-def kill(_: Shop, upgrade: subprocess.Popen[str], chance: random.Random, span: float) -> tuple[float, bool]:
+def kill(_: Shop, upgrade: forking.Command, chance: random.Random, span: float) -> tuple[float, bool]:
     """Kill a process at some moment of its life; return when that began, and whether it was still running."""
     begun = time.monotonic()
-    time.sleep(chance.uniform(0.5, 1.0) * span)  # what is before that only starts Python
+    time.sleep(chance.uniform(0.0, 1.0) * span)
     running = upgrade.poll() is None
     upgrade.kill()
     return begun, running
 
 
-def terminate(shop: Shop, upgrade: subprocess.Popen[str], chance: random.Random, span: float) -> tuple[float, bool]:
+def terminate(shop: Shop, upgrade: forking.Command, chance: random.Random, span: float) -> tuple[float, bool]:
     """End one of an upgrade's sessions at some moment; return when they were there, and whether one still was."""
     there = f"SELECT count(*) FROM ({SESSIONS}) AS sessions"
     shop.wait_for(there, HANG_SECONDS, meanwhile=lambda: upgrade.poll() is None)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
+import forking
 from small_project import SmallProject
 
 REVISION = """\
@@ -45,8 +43,7 @@ LOCKS_ON_GOODS = (
 )
 ROWS = 3000
 LET_GO_SOON = (
-    "import handrail.upgrade.session; "
-    'handrail.upgrade.session.SETTINGS["idle_in_transaction_session_timeout"] = "1s"'
+    'import handrail.upgrade.session; handrail.upgrade.session.SETTINGS["idle_in_transaction_session_timeout"] = "1s"'
 )
 BLOCK = "with op.get_context().autocommit_block():\n    "
 
@@ -96,23 +93,13 @@ class Shop:
             row = cursor.fetchone() if cursor.description else None
         return None if row is None or row[0] is None else str(row[0])
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> forking.Command:
         """Start `alembic …` and go on."""
-        return self._start([sys.executable, "-m", "alembic", *arguments], environment)
+        return self.project.start("alembic", *arguments, **environment)
 
-    def start_handrail(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start_handrail(self, *arguments: str, **environment: str) -> forking.Command:
         """Start `handrail …` and go on."""
-        return self._start([str(Path(sys.executable).with_name("handrail")), *arguments], environment)
-
-    def _start(self, command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            command,
-            cwd=self.project.root,
-            env=self.project.base_environment() | self.project.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return self.project.start("handrail", *arguments, **environment)
 
     def begin_with(self, line: str) -> None:
         """Have a line run before env.py, such as one that makes a wait of handrail's shorter."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+import forking
 from faults.readers import reading
 from faults.shop import Shop, revision
 from handrail.errors import BlockedError, BusyError
@@ -110,9 +111,9 @@ def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> Non
     with reading(shop.dsn, 3) as stalls:
         with shop.transaction():
             upgrade = shop.start("upgrade", "r3")
-            told = [told_by(upgrade, "Revision r3 is blocked by pid") for _ in range(2)]
+            blocked_lines(upgrade, 2)
             read = len(stalls)
-            told.append(told_by(upgrade, "Revision r3 is blocked by pid"))
+            told = blocked_lines(upgrade, 3)
             assert len(stalls) > read + 10
         out, err = upgrade.communicate(timeout=60)
 
@@ -120,13 +121,12 @@ def test_readers_go_on_while_a_transaction_blocks_the_upgrade(shop: Shop) -> Non
     assert all("SELECT count(*) FROM shop.goods" in line for line in told), told
 
 
-def told_by(process: subprocess.Popen[str], text: str) -> str:
-    """Return the next line of standard error with a text in it."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if text in line:
-            return line
-    raise AssertionError(f"ended without saying: {text}")
+def blocked_lines(upgrade: forking.Command, number: int) -> list[str]:
+    """Wait until it has said so many times that it is blocked, and return the lines."""
+    while len(lines := re.findall("Revision r3 is blocked by pid.*\n", upgrade.said())) < number:
+        assert upgrade.poll() is None
+        time.sleep(0.02)
+    return lines
 
 
 def test_what_takes_long_is_told(shop: Shop) -> None:

@@ -18,7 +18,7 @@ def test_a_killed_upgrade_is_finished_by_the_next(shop: Shop) -> None:
     chance = random.Random(7)
     for _ in range(KILLS):
         migrator = shop.start("upgrade", "head")
-        time.sleep(chance.uniform(0.3, 1.0))
+        time.sleep(chance.uniform(0.0, 0.5))
         migrator.kill()
         migrator.communicate()
 

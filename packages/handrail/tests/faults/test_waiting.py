@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -89,10 +90,11 @@ def test_a_server_that_starts_later_is_waited_for(shop: Shop) -> None:
     """As in a pod whose database starts with it: refused at first, then starting up, then there."""
     port = free_port()
     upgrade = shop.start_handrail("upgrade", "--wait=60", DATABASE_URL=through(shop.url, port))
-    assert upgrade.stderr is not None
-    told = upgrade.stderr.readline()
+    while not (told := upgrade.said()).endswith("\n"):
+        assert upgrade.poll() is None
+        time.sleep(0.02)
     with starting_up(shop.url, port, refusals=3) as refused:
-        rest = upgrade.communicate(timeout=60)[1]
+        rest = upgrade.communicate(timeout=60)[1].removeprefix(told)
 
     assert upgrade.returncode == 0, told + rest
     assert told == f"Waiting: no PostgreSQL takes connections at 127.0.0.1:{port} yet.\n"

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,24 +257,12 @@ def left_behind(server: ScratchServer, pid: int) -> int:
     return int(server.scalar(count, name=f"{PREFIX}{pid}_"))
 
 
-def start(shop: Shop, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command and go on."""
-    return subprocess.Popen(
-        [Path(sys.executable).with_name("handrail"), "rehearse", *arguments],
-        cwd=shop.project.root,
-        env=shop.project.base_environment() | shop.project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("hang", [sql("SELECT pg_sleep(100)"), "__import__('time').sleep(100)", "while True: pass"])
 def test_a_revision_that_hangs(shop: Shop, hang: str, handrail_scratch: ScratchServer) -> None:
     """It is stopped, whether PostgreSQL or Python keeps it, and its database goes."""
     add(shop, hang)
 
-    command = start(shop, "--timeout", "2")
+    command = shop.start_handrail("rehearse", "--timeout", "2")
     output, errors = command.communicate(timeout=60)
 
     assert command.returncode == 2, output + errors
@@ -291,7 +276,7 @@ def test_ctrl_c(shop: Shop, handrail_scratch: ScratchServer) -> None:
     add(shop, sql("SELECT pg_sleep(100)"))
     busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(100)%' AND starts_with(datname, :name)"
 
-    command = start(shop)
+    command = shop.start_handrail("rehearse")
     deadline = time.monotonic() + 60
     while not handrail_scratch.scalar(busy, name=f"{PREFIX}{command.pid}_"):
         assert time.monotonic() < deadline
