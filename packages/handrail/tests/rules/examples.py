@@ -68,10 +68,12 @@ def line_of(body: str, number: int) -> int:
     return HEAD.count("\n") + ast.parse(body).body[number].lineno
 
 
-def run(url: str, bodies: Sequence[str]) -> None:
-    """Run revisions as an upgrade does, each in a transaction of its own."""
+def run(url: str, bodies: Sequence[str], *, keep: bool = True) -> None:
+    """Run revisions as an upgrade does, each in a transaction of its own; or in one that is rolled back."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
+        if not keep:
+            connection.begin()
         for body in bodies:
             context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
             names: dict[str, object] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from handrail.hint import FIELD, hint, rule_names
 from handrail.predict import State
 from handrail.rules import RULES
 from handrail.sizes import Sizes
-from rules.examples import line_of, review, run
+from rules.examples import line_of, review
+
+Run = Callable[[Sequence[str]], None]
 
 
 def _is_code(text: str) -> bool:
@@ -85,18 +88,18 @@ def test_the_good_example_is_clean(rule: str, tmp_path: Path, state: State, size
 
 
 @pytest.mark.parametrize("rule", NAMES)
-def test_the_bad_example_does_what_the_page_says(rule: str, shop_url: str) -> None:
+def test_the_bad_example_does_what_the_page_says(rule: str, run: Run) -> None:
     page = hint(rule)
     if rule not in REFUSALS:
-        run(shop_url, [page.bad])
+        run([page.bad])
         return
     with pytest.raises((DBAPIError, StatementError), match=re.escape(REFUSALS[rule])):
-        run(shop_url, [page.bad])
+        run([page.bad])
 
 
 @pytest.mark.parametrize("rule", NAMES)
-def test_the_good_example_works(rule: str, shop_url: str) -> None:
-    run(shop_url, hint(rule).good)
+def test_the_good_example_works(rule: str, run: Run) -> None:
+    run(hint(rule).good)
 
 
 def advised(rule: str, folder: Path, state: State, sizes: Sizes) -> list[str]:
@@ -117,11 +120,11 @@ def test_what_to_write_instead_is_clean(rule: str, tmp_path: Path, known_shop: S
 
 @pytest.mark.parametrize("rule", FINISHED)
 def test_what_to_write_instead_works(
-    rule: str, tmp_path: Path, state: State, sizes: Sizes, shop_url: str, server_version: int
+    rule: str, tmp_path: Path, state: State, sizes: Sizes, run: Run, server_version: int
 ) -> None:
     bodies = [hint(rule).bad] * (rule in AFTERWARDS) + advised(rule, tmp_path, state, sizes)
     if rule == "stored-column" and server_version < 18:
         with pytest.raises(DBAPIError, match="VIRTUAL"):
-            run(shop_url, bodies)
+            run(bodies)
         return
-    run(shop_url, bodies)
+    run(bodies)
