@@ -125,7 +125,7 @@ check-docs: $(STAMP)
 	@echo "== Documentation"
 	@$(BIN)/python .ci/check_docs.py
 
-pytest = $(BIN)/python -m pytest -n auto --dist worksteal
+pytest = $(HANDRAIL_HERE:%=$(BIN)/python %/tests/in_memory.py) $(BIN)/python -m pytest -n auto --dist worksteal
 
 # Run a talkative tool and show what it said only when it failed.
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,24 +12,15 @@ from typing import Any
 import pytest
 
 from handrail.postgres.account import Account
+from in_memory import MEMORY, has_room
 from postgres.clusters import Clusters
-
-MEMORY_BYTES = 2_000_000_000
-
-
-def memory_or_disk() -> str:
-    """Return where test clusters go: into memory if there is plenty, since their fsyncs would wait for the disk."""
-    memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK):
-        found = os.statvfs(memory)
-        if not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > MEMORY_BYTES:
-            return str(memory)
-    return "/var/tmp"
 
 
 @contextmanager
 def new_folder(mode: int) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="handrail-test-", dir=memory_or_disk(), ignore_cleanup_errors=True) as name:
+    # Into memory if there is plenty, since the fsyncs of their servers would wait for the disk.
+    place = MEMORY if has_room() else "/var/tmp"
+    with tempfile.TemporaryDirectory(prefix="handrail-test-", dir=place, ignore_cleanup_errors=True) as name:
         Path(name).chmod(mode)
         yield Path(name)
 
