@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from zlib import crc32
 
 import pytest
 
@@ -18,7 +19,8 @@ from small_project import SmallProject, write_project
 DRIVERS = ("asyncpg", "psycopg")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "one_driver: what is tested is no matter of the driver, so one of them will do")
     # What a shell runs in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -56,10 +58,18 @@ def new_project(tmp_path: Path, handrail_scratch: ScratchServer) -> Iterator[Cal
     forget(handrail_scratch, Project(root, "shop.base:Base"))
 
 
-@pytest.fixture(params=DRIVERS)
-def url(request: pytest.FixtureRequest, empty_database: str) -> str:
-    """URL of an empty database, once for each driver."""
-    return empty_database.replace("postgresql://", f"postgresql+{request.param}://")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of a `url` with each driver; where one will do, half of the tests get this one and half that one."""
+    if "driver_of_url" in metafunc.fixturenames:
+        one = metafunc.definition.get_closest_marker("one_driver") is not None
+        chosen = crc32(metafunc.definition.nodeid.encode()) % len(DRIVERS)
+        metafunc.parametrize("driver_of_url", [DRIVERS[chosen]] if one else DRIVERS, scope="function")
+
+
+@pytest.fixture
+def url(driver_of_url: str, empty_database: str) -> str:
+    """URL of an empty database, once for each driver unless the test is marked with `one_driver`."""
+    return empty_database.replace("postgresql://", f"postgresql+{driver_of_url}://")
 
 
 @pytest.fixture

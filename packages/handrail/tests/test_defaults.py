@@ -10,6 +10,8 @@ from handrail.catalog.difference import differences
 from handrail.connection import parse_url, with_connection
 from handrail.defaults import with_equal_defaults
 
+pytestmark = pytest.mark.one_driver
+
 EQUAL = [
     ("bigint", "0", "'0'"),
     ("bigint", "'1'::integer", "(1)"),

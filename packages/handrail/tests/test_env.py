@@ -79,6 +79,7 @@ def test_the_whole_workflow_of_the_tutorials(shop: SmallProject, url: str) -> No
     assert "No new upgrade operations" in shop.succeeds("check")
 
 
+@pytest.mark.one_driver
 def test_progress_is_shown_as_alembic_shows_it(shop: SmallProject) -> None:
     """The stock logging configuration is not needed for the lines that everybody knows."""
     shop.succeeds("downgrade", "base")
@@ -88,6 +89,7 @@ def test_progress_is_shown_as_alembic_shows_it(shop: SmallProject) -> None:
     assert "INFO  [alembic.runtime.migration] Running upgrade  -> " in done.stderr
 
 
+@pytest.mark.one_driver
 def test_a_model_in_a_module_that_nobody_imports_is_seen(shop: SmallProject) -> None:
     """The first classic mistake: a forgotten import must not become a missing or a dropped table."""
     shop.write("shop/deep/er/models.py", ORDERS.replace("customers", "guests").replace('"orders"', '"visits"'))
@@ -99,6 +101,7 @@ def test_a_model_in_a_module_that_nobody_imports_is_seen(shop: SmallProject) -> 
     assert "drop_table" not in text_of_revision.partition("def downgrade")[0]
 
 
+@pytest.mark.one_driver
 def test_tables_of_others_are_never_proposed(shop: SmallProject, url: str) -> None:
     """The second classic mistake: `include_schemas` is on, and nothing outside our schema takes part."""
     for statement in (
@@ -163,6 +166,7 @@ def run_script(url: str, script: str) -> None:
         connection.connection.invalidate()
 
 
+@pytest.mark.one_driver
 def test_several_schemas(new_project: NewProject, url: str) -> None:
     """Each schema of the metadata is created when a revision first needs it, also in the output of `--sql`."""
     project = new_project()
@@ -198,6 +202,7 @@ def test_several_schemas(new_project: NewProject, url: str) -> None:
     assert 'CREATE SCHEMA IF NOT EXISTS "audit log"' not in project.succeeds("downgrade", "head:base", "--sql")
 
 
+@pytest.mark.one_driver
 def test_models_without_a_schema_live_in_the_default_schema(new_project: NewProject, url: str) -> None:
     """A project that never named a schema keeps working in the schema that its search path says."""
     project = new_project(None)
@@ -213,6 +218,7 @@ def test_models_without_a_schema_live_in_the_default_schema(new_project: NewProj
     assert tables(url) == "other.t public.alembic_version public.customers public.orders"
 
 
+@pytest.mark.one_driver
 def test_the_version_table_can_stay_where_it_is(shop: SmallProject, url: str) -> None:
     """A project that is adopted has its version table already, perhaps elsewhere and under another name."""
     shop.succeeds("downgrade", "base")
@@ -292,6 +298,7 @@ def test_each_revision_is_its_own_transaction(shop: SmallProject, url: str) -> N
     assert shop.succeeds("current").split()[0] == "good"
 
 
+@pytest.mark.one_driver
 def test_from_any_working_directory(shop: SmallProject, tmp_path: Path) -> None:
     """The configuration file says where the project is; the working directory does not matter."""
     done = shop.run("alembic", "-c", str(shop.root / "alembic.ini"), "check", cwd=Path("/"))
@@ -300,6 +307,7 @@ def test_from_any_working_directory(shop: SmallProject, tmp_path: Path) -> None:
     assert "No new upgrade operations" in done.stdout
 
 
+@pytest.mark.one_driver
 def test_the_url_can_be_given_in_three_places(shop: SmallProject, url: str) -> None:
     """`-x url=` wins over alembic.ini, which wins over the settings."""
     wrong = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -316,6 +324,7 @@ def test_the_url_can_be_given_in_three_places(shop: SmallProject, url: str) -> N
     assert "(head)" in shop.succeeds("current")
 
 
+@pytest.mark.one_driver
 @pytest.mark.parametrize("percent", ["%", "%%"])
 def test_a_percent_sign_in_the_ini_need_not_be_doubled(shop: SmallProject, url: str, percent: str) -> None:
     """`%40` in a password is what people write; ConfigParser alone would call it an invalid interpolation."""
@@ -326,6 +335,7 @@ def test_a_percent_sign_in_the_ini_need_not_be_doubled(shop: SmallProject, url: 
     assert "(head)" in shop.succeeds("current", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
 
+@pytest.mark.one_driver
 def test_settings_come_from_dotenv(shop: SmallProject, url: str) -> None:
     """`.env` is read as pydantic-settings would read it; the environment wins over it."""
     del shop.environment["DATABASE_URL"]
@@ -335,6 +345,7 @@ def test_settings_come_from_dotenv(shop: SmallProject, url: str) -> None:
     assert "127.0.0.1:1" in shop.refuses("current", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
 
+@pytest.mark.one_driver
 def test_alembic_configured_by_pyproject_alone(shop: SmallProject) -> None:
     """`[tool.alembic]` in pyproject.toml does as well as an alembic.ini."""
     (shop.root / "alembic.ini").unlink()
@@ -414,6 +425,7 @@ def test_several_commands_on_one_connection_of_the_caller(config: Config, url: s
     assert query(url, "SELECT count(*) FROM shop.alembic_version") == "1"
 
 
+@pytest.mark.one_driver
 def test_loggers_of_the_application_stay_as_they_are(config: Config) -> None:
     """`fileConfig` of the stock template disables every logger that exists already."""
     logger = logging.getLogger("shop.orders")
@@ -470,12 +482,14 @@ def test_an_autocommit_block(shop: SmallProject, url: str) -> None:
     assert shop.succeeds("current").split()[0] == "z"
 
 
+@pytest.mark.one_driver
 @pytest.mark.parametrize("argument", ["url=", "url", "URL=postgresql://somewhere/else"])
 def test_a_url_that_is_not_one_is_not_ignored(shop: SmallProject, argument: str) -> None:
     """An empty shell variable must not lead to another database."""
     assert "it must be -x url=postgresql://" in shop.refuses("-x", argument, "current")
 
 
+@pytest.mark.one_driver
 @pytest.mark.parametrize("start", ["base", None])
 def test_offline_from_the_beginning(shop: SmallProject, start: str | None) -> None:
     """However the beginning is written, the schema comes before the version table."""
@@ -497,6 +511,7 @@ def test_a_missing_privilege_on_the_version_table(
         handrail_scratch.execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.one_driver
 def test_models_without_a_schema_beside_a_visible_schema_of_others(new_project: NewProject, url: str) -> None:
     """Alembic finds the tables of the whole search path under the name None; only those of the first are ours."""
     project = new_project(None).use(url)
@@ -512,6 +527,7 @@ def test_models_without_a_schema_beside_a_visible_schema_of_others(new_project: 
     assert "No new upgrade operations" in project.succeeds("check")
 
 
+@pytest.mark.one_driver
 def test_several_schemas_that_are_all_visible(new_project: NewProject, url: str) -> None:
     """Foreign keys between them keep their schema."""
     project = new_project().use(url)
@@ -530,6 +546,7 @@ def test_several_schemas_that_are_all_visible(new_project: NewProject, url: str)
     assert "No new upgrade operations" in project.succeeds("check")
 
 
+@pytest.mark.one_driver
 def test_types_of_the_project_are_imported_where_they_are_used(new_project: NewProject, url: str) -> None:
     """Alembic writes `shop.types.Lower()` without importing `shop.types`."""
     project = new_project().use(url)
@@ -558,6 +575,7 @@ def test_types_of_the_project_are_imported_where_they_are_used(new_project: NewP
     project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_only_comparing_commands_import_the_models(shop: SmallProject) -> None:
     """`current`, `history`, `heads` and `upgrade` cost the same with a thousand models, and run where one is broken."""
     shop.write("shop/broken.py", "raise RuntimeError('imported')\n")
@@ -574,6 +592,7 @@ def test_only_comparing_commands_import_the_models(shop: SmallProject) -> None:
     assert "RuntimeError: imported" in shop.refuses("check")
 
 
+@pytest.mark.one_driver
 def test_production_never_touches_the_development_server(shop: SmallProject) -> None:
     """In production the code that starts servers is not even imported."""
     script = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from handrail.catalog import Catalog, read_catalog
 from handrail.catalog.difference import NOT_MODELLED, differences
 from handrail.catalog.words import in_words
 from handrail.connection import parse_url, with_connection
 from handrail.modelled import modelled
+
+pytestmark = pytest.mark.one_driver
 
 MODELS = """
 CREATE SCHEMA shop;

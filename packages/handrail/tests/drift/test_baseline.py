@@ -11,6 +11,8 @@ from drift.test_drift_command import sql
 from faults.shop import revision
 from small_project import SmallProject
 
+pytestmark = pytest.mark.one_driver
+
 GOODS = "CREATE TABLE shop.goods (id int PRIMARY KEY, name text)"
 NOTES = "CREATE TABLE shop.notes (id int PRIMARY KEY)"
 

@@ -12,6 +12,8 @@ import pytest
 from faults.shop import revision
 from small_project import SmallProject
 
+pytestmark = pytest.mark.one_driver
+
 TABLE = 'op.execute("CREATE TABLE shop.goods (id int PRIMARY KEY, name text)")'
 
 

@@ -11,6 +11,8 @@ from drift.test_drift_command import sql
 from faults.shop import revision
 from small_project import SmallProject
 
+pytestmark = pytest.mark.one_driver
+
 MODELS = """\
 from sqlalchemy.orm import Mapped, mapped_column
 

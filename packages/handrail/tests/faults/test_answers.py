@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from faults.shop import Shop, revision
 from handrail import errors
@@ -16,6 +17,7 @@ def refusal(shop: Shop, kind: type[errors.HandrailError], *arguments: str, **env
     return " ".join(done.stdout.split())
 
 
+@pytest.mark.one_driver
 def test_a_database_ahead_of_the_code(shop: Shop) -> None:
     """A rolled back deploy: the journal knows what is missing here."""
     shop.project.succeeds("upgrade", "head")
@@ -26,6 +28,7 @@ def test_a_database_ahead_of_the_code(shop: Shop) -> None:
     assert "the database is at r6, and this code has no such revision. It was applied on" in message
 
 
+@pytest.mark.one_driver
 def test_a_stamp_in_a_database_ahead_of_the_code(shop: Shop) -> None:
     """It says the same, and the command in the message says where the database stands instead; in one transaction."""
     shop.project.succeeds("upgrade", "head")
@@ -42,6 +45,7 @@ def test_a_stamp_in_a_database_ahead_of_the_code(shop: Shop) -> None:
     assert shop.sql("SELECT heads FROM shop.handrail_journal ORDER BY id DESC LIMIT 1") == ""
 
 
+@pytest.mark.one_driver
 def test_one_of_two_heads_is_gone(shop: Shop) -> None:
     """What is left is the other one, not both it and what is below it."""
     revision(shop.project, "r7", "r5", "pass")
@@ -53,6 +57,7 @@ def test_one_of_two_heads_is_gone(shop: Shop) -> None:
     assert message.endswith("alembic stamp --purge r6")
 
 
+@pytest.mark.one_driver
 def test_a_deleted_revision(shop: Shop) -> None:
     """In the middle: whatever reads the files says which one is missing."""
     shop.project.succeeds("upgrade", "r5")
@@ -86,11 +91,13 @@ def test_a_role_that_owns_nothing(shop: Shop) -> None:
     assert "alembic/versions/r3.py:10: must be owner of table goods." in within
 
 
+@pytest.mark.one_driver
 def test_an_unknown_revision(shop: Shop) -> None:
     """A name that is no revision."""
     assert "r77" in refusal(shop, errors.HeadsError, "upgrade", "r77")
 
 
+@pytest.mark.one_driver
 def test_two_heads(shop: Shop) -> None:
     """Two branches that were merged: which of them is head?"""
     shop.project.succeeds("upgrade", "r1")
@@ -102,6 +109,7 @@ def test_two_heads(shop: Shop) -> None:
     assert 'alembic merge -m "join r6 and r7" r6 r7' in message
 
 
+@pytest.mark.one_driver
 def test_a_version_table_that_was_emptied(shop: Shop) -> None:
     """The journal knows better than to run everything once more."""
     shop.project.succeeds("upgrade", "head")
@@ -114,6 +122,7 @@ def test_a_version_table_that_was_emptied(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
     """The statement in the message mends it."""
     shop.project.succeeds("upgrade", "r2")
@@ -128,6 +137,7 @@ def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_a_version_table_with_overlapping_rows(shop: Shop) -> None:
     """One contains the other."""
     shop.project.succeeds("upgrade", "r2")
@@ -139,6 +149,7 @@ def test_a_version_table_with_overlapping_rows(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_tables_without_a_version(shop: Shop) -> None:
     """A database that was made in another way; also where branches stay apart."""
     shop.sql("CREATE SCHEMA shop")
@@ -150,6 +161,7 @@ def test_tables_without_a_version(shop: Shop) -> None:
     assert "alembic stamp r6 r7" in refusal(shop, errors.VersionTableError, "upgrade", "heads")
 
 
+@pytest.mark.one_driver
 def test_an_edited_revision(shop: Shop) -> None:
     """Comments may change; what it does may not, unless somebody says that it is meant."""
     shop.project.succeeds("upgrade", "head")
@@ -165,6 +177,7 @@ def test_an_edited_revision(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_another_role_than_the_expected(shop: Shop) -> None:
     """It would own everything."""
     shop.project.write("pyproject.toml", '[tool.handrail]\nmetadata = "shop.base:Base"\nexpect_role = "owner"\n')
@@ -251,6 +264,7 @@ def test_a_full_disk(shop: Shop) -> None:
     shop.assert_whole()
 
 
+@pytest.mark.one_driver
 def test_an_invalid_index_is_no_success(shop: Shop) -> None:
     """Whoever left it there."""
     shop.project.succeeds("upgrade", "head")
@@ -263,6 +277,7 @@ def test_an_invalid_index_is_no_success(shop: Shop) -> None:
     shop.project.succeeds("upgrade", "head")
 
 
+@pytest.mark.one_driver
 def test_the_journal_tells_what_was_done(shop: Shop) -> None:
     """Up, down and stamped; the last step of each command with a catalog."""
     shop.project.succeeds("upgrade", "head")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from faults.shop import Shop
+
+pytestmark = pytest.mark.one_driver
 
 
 def test_status_says_what_is_pending_and_that_nothing_is(shop: Shop) -> None:

@@ -51,6 +51,7 @@ def rehearse(shop: Shop, *arguments: str, code: int) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.one_driver
 def test_what_is_clean(shop: Shop) -> None:
     """Statements with their lines, locks, scans; nothing lost; the database of the project is as it was."""
     add(
@@ -72,6 +73,7 @@ def test_what_is_clean(shop: Shop) -> None:
     assert shop.sql("SELECT version_num FROM shop.alembic_version") == "r1"
 
 
+@pytest.mark.one_driver
 def test_on_a_branch_of_its_own(shop: Shop) -> None:
     """It follows no revision, but needs one of another branch, which stays as it is; and so does a merge of both."""
     add(shop, sql("CREATE VIEW shop.v AS SELECT 1"), sql("DROP VIEW shop.v"), name="v1", parent=None)
@@ -86,6 +88,7 @@ def test_on_a_branch_of_its_own(shop: Shop) -> None:
     assert all(rehearsed["clean"] for rehearsed in found)
 
 
+@pytest.mark.one_driver
 def test_how_long_it_takes_where_the_data_is(shop: Shop) -> None:
     """What is read and written was measured here; how large that is there, the statistics tell."""
     add(
@@ -106,6 +109,7 @@ def test_how_long_it_takes_where_the_data_is(shop: Shop) -> None:
     assert "handrail stats > nope.json" in shop.project.handrail("rehearse", "--stats", "nope.json").stderr
 
 
+@pytest.mark.one_driver
 def test_what_is_lost_and_not_brought_back(shop: Shop) -> None:
     """Going up a column goes; going down it comes back without values, and the default not at all."""
     add(
@@ -127,6 +131,7 @@ def test_what_is_lost_and_not_brought_back(shop: Shop) -> None:
     assert "Lost going up:\n    column shop.orders.note" in text.stdout
 
 
+@pytest.mark.one_driver
 def test_values_that_a_downgrade_changes(shop: Shop) -> None:
     """The schema is as before, and the values are not."""
     add(
@@ -141,6 +146,7 @@ def test_values_that_a_downgrade_changes(shop: Shop) -> None:
     assert found["not_restored"] == ["999 of 1000 values of shop.orders.total"]
 
 
+@pytest.mark.one_driver
 def test_what_cannot_be_run_again(shop: Shop) -> None:
     """The downgrade leaves rows behind, which the second upgrade meets."""
     add(shop, sql("INSERT INTO shop.customers VALUES (0, 'first')"))
@@ -151,6 +157,7 @@ def test_what_cannot_be_run_again(shop: Shop) -> None:
     assert "duplicate key" in found["runs"][2]["failure"]
 
 
+@pytest.mark.one_driver
 def test_without_a_way_back(shop: Shop) -> None:
     """A downgrade that says so; the next revision is rehearsed all the same."""
     add(shop, sql("ALTER TABLE shop.orders ADD a int"), 'raise NotImplementedError("there is no way back")')
@@ -162,6 +169,7 @@ def test_without_a_way_back(shop: Shop) -> None:
     assert second["clean"]
 
 
+@pytest.mark.one_driver
 def test_an_upgrade_that_fails(shop: Shop) -> None:
     """It is said where; what comes after it was not rehearsed."""
     add(shop, sql("ALTER TABLE shop.orders ADD a int", "ALTER TABLE shop.orders ADD b int NOT NULL"))
@@ -192,6 +200,7 @@ def test_outside_of_a_transaction(shop: Shop) -> None:
     assert bool(statement["locks"]) != bool(statement["unknown"])
 
 
+@pytest.mark.one_driver
 def test_which_revisions(shop: Shop) -> None:
     """Those that are not applied; else the newest; or what was named."""
     assert [found["revision"] for found in rehearse(shop, code=0)] == ["r1"]
@@ -208,6 +217,7 @@ def test_which_revisions(shop: Shop) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.one_driver
 def test_tables_of_earlier_revisions_get_rows(shop: Shop) -> None:
     """What one revision of a range creates is filled before the next one is rehearsed."""
     add(shop, sql("CREATE TABLE shop.tags (id int PRIMARY KEY, word text)"), sql("DROP TABLE shop.tags"))
@@ -288,6 +298,7 @@ def test_ctrl_c(shop: Shop, handrail_scratch: ScratchServer) -> None:
     assert left_behind(handrail_scratch, command.pid) == 0
 
 
+@pytest.mark.one_driver
 def test_without_revisions_that_is_said(new_project: Callable[..., SmallProject], url: str) -> None:
     done = new_project().use(url).handrail("rehearse")
 

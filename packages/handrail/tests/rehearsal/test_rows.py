@@ -11,6 +11,8 @@ from handrail.catalog import Kind, Name
 from handrail.connection import parse_url, with_connection
 from handrail.rehearsal.rows import Filling, fill
 
+pytestmark = pytest.mark.one_driver
+
 ROWS = 200
 
 
