@@ -18,6 +18,6 @@ WAITING_FOR_US = text("""
 
 async def until_blocked(session: AsyncSession, requests: int = 1) -> None:
     """Return when so many statements of other connections wait for this session's transaction, or behind another."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await session.scalar(WAITING_FOR_US) or 0) < requests:
             pass

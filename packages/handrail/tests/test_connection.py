@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from handrail.connection import asyncpg_dsn, describe, parse_url, run, translated_connect_errors, with_connection
 from handrail.errors import ConfigurationError, StatementTimeoutError
-from handrail.scratch import ScratchServer
+from handrail.scratch import ScratchServer, new_name
 from small_project import ORDERS, SmallProject
 
 DRIVERS = ("asyncpg", "psycopg")
@@ -40,7 +40,7 @@ def driver(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def role(handrail_scratch: ScratchServer, empty_database: str) -> Iterator[str]:
     """A role without any privilege of its own, and with a password that looks like trouble in a URL."""
-    name = f"handrail_role_{os.getpid()}"
+    name = new_name()
     handrail_scratch.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'p@ss:w/rd%'")
     yield name
     handrail_scratch.drop(parse_url(empty_database).database or "")

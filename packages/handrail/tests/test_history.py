@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,7 +10,7 @@ import pytest
 from handrail.config import Project
 from handrail.connection import parse_url
 from handrail.history import HISTORY_PREFIX, KEPT, forget
-from handrail.scratch import PREFIX, ScratchServer
+from handrail.scratch import PREFIX, ScratchServer, new_name
 from small_project import ORDERS, SmallProject
 
 NOTE = """
@@ -258,7 +257,7 @@ def test_killed_it_leaves_nothing_that_looks_like_a_history(shop: SmallProject, 
 @pytest.fixture
 def weak_role(handrail_scratch: ScratchServer, empty_database: str) -> Iterator[str]:
     """URL of the database for a role that may not create databases."""
-    name = f"handrail_weak_{os.getpid()}"
+    name = new_name()
     database = parse_url(empty_database).database
     handrail_scratch.execute(f"CREATE ROLE {name} LOGIN", f"GRANT CREATE ON DATABASE {database} TO {name}")
     yield parse_url(empty_database).set(drivername="postgresql", username=name).render_as_string(hide_password=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from drift.edits import SHOP
-from handrail.scratch import ScratchServer
+from handrail.scratch import ScratchServer, new_name
 from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.journal import Journal
 from small_project import REPOSITORY, SmallProject
@@ -95,7 +94,7 @@ def write_project(root: Path, scratch: str) -> SmallProject:
 @pytest.fixture(scope="session")
 def drift_role(handrail_scratch: ScratchServer) -> Iterator[str]:
     """A role that owns nothing."""
-    role = f"drift_{os.getpid()}"
+    role = new_name()
     handrail_scratch.execute(f"CREATE ROLE {role}")
     yield role
     handrail_scratch.execute(f"DROP ROLE {role}")

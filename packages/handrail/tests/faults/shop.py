@@ -106,14 +106,14 @@ class Shop:
         env = self.project.root / "alembic/env.py"
         self.project.write("alembic/env.py", f"{line}\n{env.read_text(encoding='utf-8')}")
 
-    def migrator(self, seconds: float = 15) -> int:
+    def migrator(self, seconds: float = 60) -> int:
         """Return the server's process that runs the revisions; waits for it."""
         return int(self.wait_for(
             "SELECT min(pid) FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'goods' "
             "AND application_name = 'alembic (shop)' AND state <> 'idle'", seconds
         ))  # fmt: skip
 
-    def wait_for(self, question: str, seconds: float = 15, meanwhile: Callable[[], bool] = lambda: True) -> str:
+    def wait_for(self, question: str, seconds: float = 60, meanwhile: Callable[[], bool] = lambda: True) -> str:
         """Ask until there is an answer other than NULL, false and nothing; empty when something else ended before."""
         deadline = time.monotonic() + seconds
         with psycopg.connect(self.dsn, autocommit=True) as connection:

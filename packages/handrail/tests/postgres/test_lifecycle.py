@@ -7,15 +7,16 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handrail.postgres import Cluster
 from handrail.postgres.binaries import DEBIAN, newest_first, wheel_directory
-from postgres.clusters import Clusters, query
+from postgres.clusters import Clusters, query, wait_for
 
 INSTALLED = [str(path) for path in (wheel_directory(), *newest_first(DEBIAN)) if path]
 
@@ -73,11 +74,9 @@ def test_stop_does_not_wait_for_open_connections(cluster: Cluster) -> None:
     client = subprocess.Popen(
         [*cluster.psql(), "-c", "SELECT pg_sleep(60)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    time.sleep(0.2)
-    started = time.monotonic()
+    wait_for(lambda: query(cluster, "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'") == "1")
     assert cluster.stop()
-    assert time.monotonic() - started < 5
-    assert client.wait(timeout=10) != 0
+    assert client.wait(timeout=60) != 0
 
 
 def test_status_is_plain_data(cluster: Cluster, pgbin: str) -> None:
@@ -124,10 +123,7 @@ def test_settings_can_be_changed_and_reloaded(cluster: Cluster) -> None:
     cluster.start()
     query(cluster, "ALTER SYSTEM SET work_mem = '9MB'")
     query(cluster, "SELECT pg_reload_conf()")
-    deadline = time.monotonic() + 5
-    while query(cluster, "SHOW work_mem") != "9MB" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert query(cluster, "SHOW work_mem") == "9MB"
+    wait_for(lambda: query(cluster, "SHOW work_mem") == "9MB")
 
 
 def test_reset_deletes_the_running_cluster(cluster: Cluster) -> None:
@@ -164,17 +160,21 @@ def test_moved_project_is_found_again(clusters: Clusters, tmp_path: Path) -> Non
     assert new.stop()
 
 
-def test_warm_start_and_adoption_are_quick(clusters: Clusters, tmp_path: Path) -> None:
-    """Generous bounds on the best of three: about 30 ms to start and 3 ms to find running, when measured alone."""
+def test_a_warm_start_runs_the_server_alone_and_adoption_nothing(
+    clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So they take some 30 ms, with the question for its version, and 3 ms."""
     cluster = clusters.initialised(tmp_path)
-    starts, adoptions = [], []
-    for _ in range(3):
-        begin = time.perf_counter()
-        assert cluster.start()
-        middle = time.perf_counter()
-        assert not cluster.start()
-        starts.append(middle - begin)
-        adoptions.append(time.perf_counter() - middle)
-        cluster.stop()
-    assert min(starts) < 0.5
-    assert min(adoptions) < 0.1
+    programs: list[str] = []
+    begin = subprocess.Popen.__init__
+
+    def note(process: subprocess.Popen[bytes], argv: Sequence[str], **options: Any) -> None:
+        programs.append(Path(argv[0]).name)
+        begin(process, argv, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", note)
+    assert cluster.start() is True
+    assert set(programs) == {"postgres"}
+    programs.clear()
+    assert cluster.start() is False
+    assert programs == []

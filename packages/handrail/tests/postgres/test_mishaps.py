@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -80,10 +79,8 @@ def test_server_that_cannot_start_says_why(clusters: Clusters, tmp_path: Path) -
     cluster = clusters.initialised(tmp_path)
     with (cluster.layout.data / "postgresql.conf").open("a") as conf:
         conf.write("shared_buffers = 'a lot'\n")
-    started = time.monotonic()
     with pytest.raises(ServerError, match=r"(?s)ended while it was starting.*invalid value.*shared_buffers"):
         cluster.start()
-    assert time.monotonic() - started < 10
     assert not address_of(cluster).directory.exists()
 
 
