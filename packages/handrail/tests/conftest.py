@@ -58,6 +58,12 @@ def new_project(tmp_path: Path, handrail_scratch: ScratchServer) -> Iterator[Cal
     forget(handrail_scratch, Project(root, "shop.base:Base"))
 
 
+@pytest.hookimpl(trylast=True)  # after the tests were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is alone with it in the end."""
+    items.sort(key=lambda item: "starter" not in getattr(item, "fixturenames", ()))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test of a `url` with each driver; where one will do, half of the tests get this one and half that one."""
     if "driver_of_url" in metafunc.fixturenames:
