@@ -124,7 +124,9 @@ def test_a_half_applied_revision_goes_on_where_it_was_stopped(shop: Shop) -> Non
 
     refused = shop.project.refuses("downgrade", "base")
     invalid = shop.project.refuses("upgrade", "r3")
+    standing = shop.project.handrail("status").stdout
 
+    assert "unfinished   r4; go on: alembic upgrade r4\n" in standing
     assert "the upgrade of r4, begun on " in refused
     assert "Finish it first: alembic upgrade r4 " in refused
     assert invalid.endswith("r4 was interrupted. Finish that, which builds its indexes again: alembic upgrade r4")

@@ -47,7 +47,7 @@ def status(shape: str) -> None:
             "unversioned": unversioned(found),
             "migrating": found.migrating,
             "edited": ", ".join(found.edited),
-            "unfinished": ", ".join(found.unfinished),
+            "unfinished": f"{', '.join(found.unfinished)}; go on: {found.finishes}" if found.unfinished else "",
             "INVALID": ", ".join(found.invalid_indexes),
             "unvalidated": ", ".join(found.not_validated),
             "untrue": f"stamped, but not so: {', '.join(found.untrue)}" if found.untrue else "",

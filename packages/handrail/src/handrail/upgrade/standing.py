@@ -16,6 +16,7 @@ from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
 from handrail.discovery import load_metadata
 from handrail.errors import AccessDeniedError, HandrailError
 from handrail.upgrade.drift import drift
+from handrail.upgrade.interrupted import finishes
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
 from handrail.upgrade.turn import holder, key_of
@@ -56,7 +57,8 @@ class Standing:
         problem: What the next upgrade would refuse about the version table; empty when nothing.
         unversioned: Tables that are there though no revision was ever recorded; the revisions may create the same.
         edited: Applied revisions whose files do something else now.
-        unfinished: Revisions of which a part is there; the next upgrade goes on with them.
+        unfinished: Revisions of which a part is there, because they were interrupted.
+        finishes: The command that finishes the oldest of these; empty when there is none.
         invalid_indexes: Indexes that no query uses.
         not_validated: Constraints that are not known to hold for all rows.
         migrating: Who is migrating at the moment; empty when nobody.
@@ -71,6 +73,7 @@ class Standing:
     unversioned: Sequence[str]
     edited: Sequence[str]
     unfinished: Sequence[str]
+    finishes: str
     invalid_indexes: Sequence[str]
     not_validated: Sequence[str]
     migrating: str
@@ -121,6 +124,7 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
     here = [version for version in versions if known(directory, version)]
     done = applied(directory, versions)
     pending = [script.revision for script in directory.walk_revisions() if script.revision not in done][::-1]
+    unfinished = [entry for entry in entries if entry.finished_at is None]
     return Standing(
         versions,
         sorted(directory.get_heads()),
@@ -128,7 +132,8 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         problem,
         [] if versions or entries else tables(connection, project, journal),
         [entry.revision for entry, _ in edited(here, directory, entries)],
-        [entry.revision for entry in entries if entry.finished_at is None],
+        [entry.revision for entry in unfinished],
+        finishes(unfinished),
         list(connection.scalars(text(INVALID), {"schema": journal.schema})),
         list(connection.scalars(NOT_VALIDATED, {"schema": journal.schema})),
         holder(connection, key_of(found.table, "work"))[1].strip(" ()"),
