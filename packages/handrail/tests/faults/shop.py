@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,6 +98,17 @@ class Shop:
     def start(self, *arguments: str, **environment: str) -> forking.Command:
         """Start `alembic …` and go on."""
         return self.project.start("alembic", *arguments, **environment)
+
+    def start_at(self, terminal: int, *arguments: str) -> subprocess.Popen[str]:
+        """Start `alembic …` with its standard error at a terminal, and go on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "alembic", *arguments],
+            cwd=self.project.root,
+            env=self.project.variables(),
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            text=True,
+        )
 
     def start_handrail(self, *arguments: str, **environment: str) -> forking.Command:
         """Start `handrail …` and go on."""

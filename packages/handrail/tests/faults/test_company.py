@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -14,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 import forking
 from faults.readers import reading
-from faults.shop import Shop, revision
+from faults.shop import BLOCK, ROWS, Shop, revision
 from handrail.errors import BlockedError, BusyError
 from handrail.upgrade.lost import versions_now
 from handrail.upgrade.turn import key_of
@@ -138,6 +139,41 @@ def test_what_takes_long_is_told(shop: Shop) -> None:
     told = shop.project.alembic("upgrade", "r5").stderr
 
     assert re.search(r"  upgrade r5 \(1 of 1\): \d s, SELECT pg_sleep\(2\)\n", told), told
+
+
+def test_how_far_an_index_is_is_told_on_a_terminal(shop: Shop) -> None:
+    """In each phase with what PostgreSQL counts there."""
+    shop.project.succeeds("upgrade", "r5")
+    shop.sql(
+        "CREATE FUNCTION public.held(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        f"$$ BEGIN IF $1 = {ROWS} THEN PERFORM pg_advisory_xact_lock(5); END IF; RETURN $1; END $$"
+    )
+    statement = "CREATE INDEX CONCURRENTLY ix_code ON shop.goods (public.held(code))"
+    revision(shop.project, "r6", "r5", f'{BLOCK}op.execute("{statement}")')
+    ours, theirs = os.openpty()
+    said = ""
+
+    def wait_for(pattern: str) -> None:
+        nonlocal said
+        while not re.search(pattern, said):
+            said += os.read(ours, 65536).decode()  # raises when the command has ended
+
+    try:
+        with psycopg.connect(shop.dsn, autocommit=True) as holder:
+            holder.execute("SELECT pg_advisory_lock(5)")
+            with shop.transaction("UPDATE shop.goods SET note = 'x' WHERE id = 1") as writer:
+                upgrade = shop.start_at(theirs, "upgrade", "head")
+                os.close(theirs)
+                named = re.escape(statement)
+                wait_for(rf"\d+ s, {named}: waiting for writers before build, 0 of 1 transactions \(0 %\), blocked by")
+                writer.rollback()
+                wait_for(rf"\d+ s, {named}: building index: scanning table, \d+ of \d+ blocks \(\d\d %\), blocked by")
+        upgrade.communicate(timeout=60)
+    finally:
+        os.close(ours)
+
+    assert upgrade.returncode == 0, said
+    shop.assert_whole()
 
 
 def test_patience_has_an_end(shop: Shop) -> None:

@@ -25,15 +25,16 @@ BLOCKERS = text(
     FROM unnest(pg_blocking_pids(:pid)) AS blocking JOIN pg_stat_activity a ON a.pid = blocking
     """
 )
+# PostgreSQL sets a measure that says nothing about the phase back to 0.
+# (https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING)
 INDEX = text(
     """
-    SELECT relid::regclass::text AS relation, phase, lockers_total, lockers_done,
-        CASE WHEN blocks_total > 0 THEN 100 * blocks_done / blocks_total END AS percent
+    SELECT phase, partitions_done, partitions_total, lockers_done AS transactions_done,
+        lockers_total AS transactions_total, blocks_done, blocks_total, tuples_done, tuples_total
     FROM pg_stat_progress_create_index WHERE pid = :pid
     """
 )
-
-
+MEASURES = ("partitions", "transactions", "blocks", "tuples")
 STATEMENT = text(
     "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 80) FROM pg_stat_activity "
     "WHERE pid = :pid AND state = 'active'"
@@ -101,7 +102,7 @@ class Watch:
         self._told = now
         index = connection.execute(INDEX, {"pid": self.pid}).first()
         statement = connection.scalar(STATEMENT, {"pid": self.pid})
-        doing = progress(index) if index else statement or "between two statements"
+        doing = (statement or "between two statements") + (f": {progress(index)}" if index else "")
         print(f"  {self._what}: {now - since:.0f} s, {doing}{blockers and f', blocked{blockers}'}",
               file=sys.stderr, flush=True)  # fmt: skip
 
@@ -114,7 +115,8 @@ def described(row: Any) -> str:
 
 def progress(row: Any) -> str:
     """Describe how far the building of an index is."""
-    if row.phase.startswith("waiting"):
-        return f"index on {row.relation}: {row.phase} ({row.lockers_done} of {row.lockers_total})"
-    percent = f" {row.percent} %" if row.percent is not None else ""
-    return f"index on {row.relation}: {row.phase}{percent}"
+    numbers = {name: (getattr(row, f"{name}_done"), getattr(row, f"{name}_total")) for name in MEASURES}
+    measured = [
+        f"{done} of {total} {name} ({100 * done // total} %)" for name, (done, total) in numbers.items() if total
+    ]
+    return ", ".join([row.phase, *measured])
