@@ -17,6 +17,7 @@ from handrail.findings import Finding, Severity
 from handrail.hint import hint
 from handrail.notes import MARKED, Mark, bare, unallowed
 from handrail.predict import State
+from handrail.predict.placed import there_already
 from handrail.report.text import described
 from handrail.review import Reviewed
 from handrail.review.reviewer import Reviewer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from handrail.config import Project
+    from handrail.effects import Relation
 
 
 def pass_gate(
@@ -84,6 +86,18 @@ def review_on(
         else:
             reviews.append((path, reviewer.review(script, thoroughly=False)))
     return reviews
+
+
+def created_again(
+    path: Path, connection: Connection, project: Project, config: Config, directory: ScriptDirectory
+) -> list[Relation]:
+    """Return the tables, views and indexes that a revision would create although this database has them."""
+    script = read_script(path)
+    if script is None:
+        return []
+    with _reading(connection):
+        state = State.of(read_catalog(connection))
+    return there_already(Reviewer(config, directory, project.root, state=state).pass_over(script))
 
 
 def refusal(findings: Sequence[Finding]) -> str:

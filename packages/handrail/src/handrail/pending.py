@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from alembic.script.revision import RevisionError
 
-from handrail.errors import HeadsError
-from handrail.gate import review_on
+from handrail.errors import HeadsError, VersionTableError
+from handrail.gate import created_again, review_on
 from handrail.heads import unclear
 from handrail.upgrade.interrupted import refuse_half_done
 from handrail.upgrade.standing import recorded
-from handrail.upgrade.versions import check_versions
+from handrail.upgrade.versions import check_versions, not_empty
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -36,7 +36,7 @@ def pending(
         target: Up to which revision.
 
     Raises:
-        HandrailError: What the upgrade itself would say about the version table or the target.
+        HandrailError: What the upgrade itself would say about version table, target, or tables without a version.
     """
     found = recorded(connection, project)
     check_versions(found.versions, directory, found.table, found.entries)
@@ -46,4 +46,10 @@ def pending(
     except RevisionError as error:
         raise HeadsError(unclear(directory, error)) from error
     paths = [Path(script.path) for script in reversed(steps)]
+    if steps and not found.versions and not any(entry.finished_at is None for entry in found.entries):
+        # The first one decides, as in the upgrade: what a later one meets is no matter of the version table.
+        again = created_again(paths[0], connection, project, config, directory)
+        if again:
+            said, heads = f'relation "{again[0].name}" already exists', sorted(directory.get_heads())
+            raise VersionTableError(not_empty(found.table, steps[-1].revision, paths[0], said, heads))
     return [reviewed for _, reviewed in review_on(paths, connection, project, config, directory)]

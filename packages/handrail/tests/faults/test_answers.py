@@ -155,8 +155,16 @@ def test_tables_without_a_version(shop: Shop) -> None:
     shop.sql("CREATE SCHEMA shop")
     shop.sql("CREATE TABLE shop.goods (id int PRIMARY KEY)")
 
-    assert "handrail baseline r6" in refusal(shop, errors.VersionTableError, "upgrade", "head")
+    planned = shop.project.handrail("plan")
+    message = refusal(shop, errors.VersionTableError, "upgrade", "head")
 
+    assert 'the database is not empty: relation "goods" already exists.' in message
+    assert "handrail baseline r6" in message
+    assert " ".join(planned.stderr.split()) == message.replace("FAILED:", "error:")
+    assert planned.returncode == errors.VersionTableError.exit_code
+    shop.sql("ALTER TABLE shop.goods RENAME TO elsewhere")
+    assert "CREATE TABLE shop.goods" in shop.project.handrail("plan").stdout
+    shop.sql("ALTER TABLE shop.elsewhere RENAME TO goods")
     revision(shop.project, "r7", "r5", "pass")
     assert "alembic stamp r6 r7" in refusal(shop, errors.VersionTableError, "upgrade", "heads")
 

@@ -180,6 +180,17 @@ def test_an_edit_of_a_half_applied_revision_is_refused(shop: Shop) -> None:
     assert "its file was edited since. Its statement 1 was: ALTER TABLE shop.goods ADD COLUMN extra int" in message
 
 
+def test_what_an_interrupted_first_revision_made_is_no_foreign_table(shop: Shop) -> None:
+    """The plan goes on from there, as the upgrade does."""
+    table = 'op.execute("CREATE TABLE shop.goods (id int)")\n'
+    revision(shop.project, "r1", None, table + index("ix_id", "nothing"))
+    assert shop.project.alembic("upgrade", "r1").returncode == MigrationError.exit_code
+
+    planned = shop.project.handrail("plan", "r1")
+
+    assert "CREATE TABLE shop.goods (id int)" in planned.stdout, planned.stderr
+
+
 def test_writes_on_the_bind_before_a_block_are_refused(shop: Shop) -> None:
     """They could neither be undone nor passed over."""
     shop.project.succeeds("upgrade", "r3")

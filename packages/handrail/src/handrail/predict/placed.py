@@ -46,6 +46,12 @@ def place(statements: Iterable[Statement], state: State) -> list[Placed]:
     return placed
 
 
+def there_already(placed: Iterable[Placed]) -> list[Relation]:
+    """Return the tables, views and indexes that statements would create although they are there."""
+    parts = [part for at in placed for part in at.parts]
+    return [one for p in parts for one in p.effect.created if one in p.before.tables or one in p.before.indexes]
+
+
 def relations(placed: Iterable[Placed]) -> set[Relation]:
     """Return all that statements lock, read, write, create, lose and rename."""
     return {relation for at in placed for part in at.parts for relation in _used(part)}

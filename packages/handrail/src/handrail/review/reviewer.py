@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+    from handrail.predict.placed import Placed
     from handrail.review.kept import Kept
     from handrail.scripts import Script
 
@@ -100,9 +101,9 @@ class Reviewer:
             broken = {str(folder): sorted(packages) for folder, packages in BROKEN.items()}
             self.kept.keep_state(key, self.state, broken)
 
-    def pass_over(self, script: Script) -> None:
+    def pass_over(self, script: Script) -> list[Placed]:
         """Take note of what a revision makes, without judging it."""
-        place(self._render(script, thoroughly=False).statements, self.state)
+        return place(self._render(script, thoroughly=False).statements, self.state)
 
     def review(self, script: Script, *, thoroughly: bool = True) -> Reviewed:
         """Judge a revision; not thoroughly, only what it does on a database that answers all questions with no row."""

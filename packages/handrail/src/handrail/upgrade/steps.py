@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from handrail.connection import ServerMessage, was_interrupted
 from handrail.errors import BusyError, DatabaseUnavailableError, VersionTableError
-from handrail.heads import record_command
 from handrail.upgrade.bundle import Bundle
 from handrail.upgrade.journal import Done
 from handrail.upgrade.lost import first_refusal, lost, versions_now
@@ -21,6 +20,7 @@ from handrail.upgrade.patience import Patience
 from handrail.upgrade.progress import Progress, Running
 from handrail.upgrade.session import pid_of
 from handrail.upgrade.turn import release
+from handrail.upgrade.versions import not_empty
 from handrail.upgrade.watch import Watch
 
 if TYPE_CHECKING:
@@ -180,13 +180,9 @@ class Steps:
     def _refuse_what_is_there(self, error: DBAPIError) -> None:
         message, task = ServerMessage.of(error), self.task
         if message.sqlstate in ALREADY_THERE and self.first and self.running:
-            record = record_command(sorted(task.directory.get_heads()))
+            running, heads = self.running, sorted(task.directory.get_heads())
             raise VersionTableError(
-                f"nothing was changed: the version table {task.version_table} is empty, so revision "
-                f"{self.running.revision} ({self.running.path.name}) was to be the first, but the database is not "
-                f"empty: {message.text}. If it has another version table, name that in pyproject.toml "
-                "(version_table, version_table_schema in [tool.handrail]). If it holds what the revisions create, up "
-                f"to one of them: {record}  If it holds something else, use another database."
+                not_empty(task.version_table, running.revision, running.path, message.text, heads)
             ) from error
 
     def _say_the_truth(self, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy import text
 
 from handrail.errors import DatabaseAheadError, EditedRevisionError, VersionTableError
+from handrail.heads import record_command
 from handrail.revisions import sha256
 from handrail.upgrade.journal import code_sha256, in_text
 
@@ -69,6 +70,24 @@ def check_versions(
             f"{' '.join(last.heads)} on {last.finished_at:%Y-%m-%d}. All revisions would be run once more. If that is "
             f"where it still stands: alembic stamp {' '.join(last.heads)}"
         )
+
+
+def not_empty(table: str, revision: str, path: Path, said: str, heads: Sequence[str]) -> str:
+    """Return what to say where the first revision meets something that is there already.
+
+    Args:
+        table: The version table's name in SQL.
+        revision: The first one.
+        path: Its file.
+        said: What PostgreSQL says about what is there.
+        heads: The newest revisions.
+    """
+    return (
+        f"nothing was changed: the version table {table} is empty, so revision {revision} ({path.name}) was to be the "
+        f"first, but the database is not empty: {said}. If it has another version table, name that in pyproject.toml "
+        "(version_table, version_table_schema in [tool.handrail]). If it holds what the revisions create, up to one of "
+        f"them: {record_command(heads)}  If it holds something else, use another database."
+    )
 
 
 def known(directory: ScriptDirectory, version: str) -> bool:
