@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -112,6 +113,20 @@ def test_a_server_that_never_comes(shop: Shop) -> None:
     assert done.returncode == DatabaseUnavailableError.exit_code, done.stdout + done.stderr
     assert "FAILED: nothing was changed: waited for 1 s, and no PostgreSQL answers at 127.0.0.1" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_ctrl_c_ends_any_command_with_a_line(shop: Shop) -> None:
+    """Its exit code is not the one of a command that has found something."""
+    for command in ("status", "plan", "upgrade"):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            nowhere = through(shop.url, silent.getsockname()[1])
+            process = shop.start_handrail(command, DATABASE_URL=nowhere)
+            with silent.accept()[0] as accepted:
+                accepted.recv(1)  # it is there, and waits for an answer
+                process.send_signal(signal.SIGINT)
+                said = process.communicate(timeout=60)
+
+        assert (process.returncode, *said) == (130, "", "error: interrupted.\n")
 
 
 def test_a_restart_of_the_server_stops_no_plain_upgrade(shop: Shop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -43,6 +44,14 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(f"handrail.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click's own "Aborted!" ends with 1, which is what commands say that have found something.
+            click.echo(f"{click.style('error:', fg='red', bold=True)} interrupted.", err=True, color=colour())
+            ctx.exit(128 + signal.SIGINT)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
