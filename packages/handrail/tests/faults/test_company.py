@@ -141,6 +141,19 @@ def test_what_takes_long_is_told(shop: Shop) -> None:
     assert re.search(r"  upgrade r5 \(1 of 1\): \d s, SELECT pg_sleep\(2\)\n", told), told
 
 
+def test_a_terminal_sees_how_many_revisions_an_empty_database_gets(shop: Shop) -> None:
+    """Before the first one begins."""
+    ours, theirs = os.openpty()
+    upgrade = shop.start("upgrade", "r2", stderr=theirs)
+    upgrade.communicate(timeout=60)
+    said = os.read(ours, 65536).decode()
+    os.close(theirs)
+    os.close(ours)
+
+    assert upgrade.returncode == 0, said
+    assert said.index("Revisions from the beginning: 2, r1 to r2") < said.index("Running upgrade  -> r1")
+
+
 def test_how_far_an_index_is_is_told_on_a_terminal(shop: Shop) -> None:
     """In each phase with what PostgreSQL counts there."""
     shop.project.succeeds("upgrade", "r5")

@@ -108,6 +108,11 @@ class Upgrade(Task):
 
     def _review(self, steps: Sequence[MigrationStep]) -> None:
         """Let what is pending through the gate; a database from its beginning has nothing to lose."""
+        scripts = [step.revision for step in steps if isinstance(step, RevisionStep)]
+        if self.command == "upgrade" and not self.versions and scripts and sys.stderr.isatty():
+            # Without their statements: to find out takes longer than to run them, and nobody waits for these.
+            ends = " to ".join(dict.fromkeys(script.revision for script in (scripts[0], scripts[-1])))
+            print(f"Revisions from the beginning: {len(scripts)}, {ends}\n", file=sys.stderr)
         if self.command == "upgrade" and self.versions:
             # It brings a whole parser of SQL along.
             import click
@@ -116,7 +121,7 @@ class Upgrade(Task):
             from handrail.report.plan import as_plan
 
             assert self.migration.config is not None
-            paths = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
+            paths = [Path(script.path) for script in scripts]
             release(self.connection)
             self.reviews = pass_gate(paths, self.connection, self.project, self.migration.config, self.directory)
             if sys.stderr.isatty():
