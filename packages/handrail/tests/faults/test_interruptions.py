@@ -70,6 +70,18 @@ def test_an_invalid_index_of_earlier_times_is_not_taken_for_the_wanted_one(shop:
     shop.assert_whole()
 
 
+def test_an_index_whose_name_a_driver_spells_in_another_way_is_built_again(shop: Shop) -> None:
+    """psycopg doubles a % in what it is given, and would look for an index that nobody has made."""
+    shop.project.succeeds("upgrade", "r5")
+    revision(shop.project, "r6", "r5", index("ix_50%", "code", unique=True))
+    interrupted(shop, "upgrade", "r6", table="goods")
+    assert shop.invalid() == 'shop."ix_50%"'
+
+    shop.project.succeeds("upgrade", "head")
+
+    assert shop.invalid() is None
+
+
 def test_ctrl_c_is_said_in_a_line(shop: Shop) -> None:
     """While several revisions are on their way at once, and while a statement waits that is no transaction."""
     note = 'op.execute("ALTER TABLE shop.goods ADD COLUMN note text")'

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from handrail.catalog.read import AS_IT_IS
 from handrail.errors import EditedRevisionError, MigrationError
+from handrail.upgrade.bundle import literal_dialect
 from handrail.upgrade.journal import Step
 from handrail.upgrade.session import SETTINGS
 from handrail.upgrade.unfinished import clear, is_over, runs_alone, waits_harmlessly
@@ -79,6 +80,7 @@ class Progress:
         self.from_beginning = from_beginning
         self.running: Running | None = None
         self._migration = migration
+        self._dialect = literal_dialect(migration.dialect)
         self._execute: Callable[..., Any] = migration.impl._exec  # noqa: SLF001 - all of Alembic's operations end there
         self._autocommit_block = migration.autocommit_block
         self._in_block = False
@@ -266,11 +268,11 @@ class Progress:
             self.journal.progress(self.connection, running.number, steps)
 
     def written(self, arguments: tuple[Any, ...]) -> str:
-        """Return a statement as text, with its parameters."""
+        """Return a statement as text, with its parameters; the same whichever driver runs it."""
         construct, _, multiparams, params = arguments
         if isinstance(construct, str):
             construct = text(construct)
-        compiled = construct.compile(dialect=self._migration.dialect)
+        compiled = construct.compile(dialect=self._dialect)
         values = multiparams or params or {}
         return str(compiled).strip() + (f" -- {values!r}" if values else "")
 
