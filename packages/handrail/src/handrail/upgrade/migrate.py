@@ -25,7 +25,6 @@ from handrail.upgrade.journal import Done, Step
 from handrail.upgrade.session import considerate, refuse_pooler, refuse_read_only, refuse_wrong_role
 from handrail.upgrade.steps import Steps
 from handrail.upgrade.task import Task
-from handrail.upgrade.touched import Pending, refuse_touched
 from handrail.upgrade.turn import release, turn
 from handrail.upgrade.versions import check_versions, refuse_edited
 
@@ -133,6 +132,9 @@ class Upgrade(Task):
                 self.connection, self.journal, self.project.version_table, self.project.tolerated, whole=False
             )
         if self.drift is not None and self.command != "stamp":
+            # Brings the parser, too, which whatever is at head does without.
+            from handrail.upgrade.touched import Pending, refuse_touched
+
             known = {reviewed.revision: reviewed for reviewed in self.reviews}
             revisions = [step.revision for step in steps if isinstance(step, RevisionStep)]
             pending = [Pending.of(Path(script.path), known.get(script.revision)) for script in revisions]
