@@ -7,6 +7,7 @@ import pytest
 
 from faults.shop import Shop, revision
 from handrail import errors
+from handrail.connection import parse_url
 
 
 def refusal(shop: Shop, kind: type[errors.HandrailError], *arguments: str, **environment: str) -> str:
@@ -209,6 +210,21 @@ def test_no_server(shop: Shop) -> None:
     )
 
     assert "no PostgreSQL answers at 127.0.0.1:1" in message
+
+
+def test_no_second_connection(shop: Shop) -> None:
+    """Others have taken the last ones; that is no matter of a revision."""
+    role = f"lonely_{shop.database}"  # all databases of a server share them
+    with psycopg.connect(shop.dsn, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1".encode())
+        try:
+            url = parse_url(shop.url).set(username=role).render_as_string(hide_password=False)
+            message = refusal(shop, errors.DatabaseUnavailableError, "upgrade", "head", DATABASE_URL=url)
+        finally:
+            owner.execute(f"DROP ROLE {role}".encode())
+
+    assert "nothing was changed: a migration needs a second connection, which holds its turn, and PostgreSQL" in message
+    assert f'takes no connection now: too many connections for role "{role}". Try again shortly.' in message
 
 
 def test_a_statement_that_takes_too_long(shop: Shop) -> None:

@@ -14,8 +14,8 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted
-from handrail.errors import HeadsError
+from handrail.connection import INSUFFICIENT_PRIVILEGE, ServerMessage, quoted, translated_connect_errors
+from handrail.errors import DatabaseUnavailableError, HeadsError
 from handrail.heads import unclear
 from handrail.ownership import create_schema
 from handrail.upgrade.drift import Drift, drift
@@ -164,7 +164,13 @@ class Upgrade(Task):
         if self.url is None:
             yield self.connection
             return
-        keeper = self.connection.engine.connect()
+        try:
+            with translated_connect_errors(self.url):
+                keeper = self.connection.engine.connect()
+        except DatabaseUnavailableError as error:
+            raise DatabaseUnavailableError(
+                f"nothing was changed: a migration needs a second connection, which holds its turn, and {error}"
+            ) from error
         try:
             yield keeper.execution_options(isolation_level="AUTOCOMMIT")
         finally:
