@@ -236,6 +236,15 @@ def test_a_session_that_was_ended_is_closed_without_a_word(
     assert not caplog.records
 
 
+def test_every_character_gets_through(url: str) -> None:
+    """Whatever encoding the database has for its clients."""
+    parsed = parse_url(url)
+    narrow = text(f'ALTER DATABASE "{parsed.database}" SET client_encoding = LATIN1')
+    with_connection(parsed, lambda connection: connection.execute(narrow), application="test", autocommit=True)
+
+    assert with_connection(parsed, lambda c: c.exec_driver_sql("SELECT 'Ω'").scalar(), application="test") == "Ω"
+
+
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_a_last_word_without_a_goodbye(
     handrail_scratch: ScratchServer, autocommit: bool, caplog: pytest.LogCaptureFixture

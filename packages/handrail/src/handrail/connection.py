@@ -127,7 +127,12 @@ def with_connection(url: URL, work: Callable[[Connection], T], *, application: s
         options["isolation_level"] = "AUTOCOMMIT"
     if url.drivername == "postgresql+asyncpg":
         return run(_with_async_connection(url, work, application, options))
-    options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": application}
+    options["connect_args"] = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": application,
+        # Otherwise the database or role decides which characters a revision may hold; asyncpg never lets it.
+        "client_encoding": "utf8",
+    }
     engine = create_engine(url, **options)
     with translated_connect_errors(url):
         connection = engine.connect()
