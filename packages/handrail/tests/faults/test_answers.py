@@ -124,6 +124,28 @@ def test_a_version_table_that_was_emptied(shop: Shop) -> None:
 
 
 @pytest.mark.one_driver
+def test_a_second_project_in_the_same_schema(shop: Shop) -> None:
+    """It has a version table of its own, and its first upgrade is not stopped by what the journal says of the other."""
+    shop.project.succeeds("upgrade", "r2")
+    settings = (shop.project.root / "pyproject.toml").read_text(encoding="utf-8")
+    for path in (shop.project.root / "alembic/versions").glob("r*.py"):
+        path.rename(path.with_suffix(".other"))
+    revision(shop.project, "s1", None, 'op.execute("CREATE TABLE shop.staff (id int)")')
+    shop.project.write("pyproject.toml", f'{settings}version_table = "staff_version"\n')
+
+    shop.project.succeeds("upgrade", "head")
+    assert shop.sql("SELECT version_num FROM shop.staff_version") == "s1"
+    shop.sql("DELETE FROM shop.staff_version")
+    assert "alembic stamp s1" in refusal(shop, errors.VersionTableError, "upgrade", "head")
+
+    for path in (shop.project.root / "alembic/versions").glob("*.other"):
+        path.rename(path.with_suffix(".py"))
+    (shop.project.root / "alembic/versions/s1.py").unlink()
+    shop.project.write("pyproject.toml", settings)
+    shop.project.succeeds("upgrade", "head")
+
+
+@pytest.mark.one_driver
 def test_a_version_table_with_a_row_twice(shop: Shop) -> None:
     """The statement in the message mends it."""
     shop.project.succeeds("upgrade", "r2")

@@ -63,8 +63,12 @@ def check_versions(
                 f"nothing was changed: the version table {table} has {version} and also {old}, which {version} already "  # noqa: S608
                 f"contains. Take the older one away: DELETE FROM {table} WHERE version_num = '{old}';"
             )
-    last = next((entry for entry in reversed(entries) if entry.finished_at and entry.direction != "accept"), None)
-    if not versions and last is not None and last.heads:
+    if versions:
+        return
+    # A project with a version table of its own may share schema and journal; what that one did says nothing of ours.
+    ours = (entry for entry in reversed(entries) if all(known(directory, head) for head in entry.heads))
+    last = next((entry for entry in ours if entry.finished_at and entry.direction != "accept"), None)
+    if last is not None and last.heads:
         raise VersionTableError(
             f"nothing was changed: the version table {table} is empty, but the journal says that this database was at "
             f"{' '.join(last.heads)} on {last.finished_at:%Y-%m-%d}. All revisions would be run once more. If that is "
