@@ -36,7 +36,6 @@ TITLES = {
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
 MEDIA_TYPE = "application/problem+json"
 INVALID = "The request does not have the expected form."
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, TimeoutError)
 # SQLSTATEs, or how they begin, of a database that cannot serve now: connection lost, no resources left, shutting down
@@ -165,7 +164,7 @@ class ProblemAPI(FastAPI):
         if problem is None:
             raise error
         if problem.status == 405:  # FastAPI tells only the methods of the first route with this path
-            scopes = ({**request.scope, "headers": [], "method": method} for method in METHODS)
+            scopes = ({**request.scope, "headers": [], "method": m} for m in ("GET", "POST", "PUT", "PATCH", "DELETE"))
             known = [s["method"] for s in scopes if any(r.matches(s)[0] is Match.FULL for r in self.routes)]
             problem.headers["Allow"] = ", ".join(known).replace("GET", "GET, HEAD")
         return problem.answer()

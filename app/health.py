@@ -25,14 +25,6 @@ VERSIONS = Lookup(select(column("version_num", String)).select_from(table("alemb
 # The newest entry of these kinds lists what was changed by hand since the last migration.
 KINDS = "('drift', 'revert', 'baseline')"
 EDITS = Lookup(text(f"SELECT steps FROM {JOURNAL} WHERE direction IN {KINDS} ORDER BY id DESC LIMIT 1"))  # noqa: S608
-# What SQLSTATEs that begin so mean for an operator. Where the server is and who logs in is in the log only.
-REFUSALS = {
-    "28": "refuses the login of this service",
-    "3D": "does not exist",
-    "42501": "does not let this service read {asked}",
-    "53": "has no connection left",
-    "57": "is starting or shutting down",
-}
 
 
 @router.get("/live")
@@ -66,13 +58,11 @@ async def _fetch(lookups: Lookups, lookup: Lookup, asked: str) -> list[str]:
         async with asyncio.timeout(DEADLINE):
             return [value for (value,) in await lookups.fetch(lookup)]
     except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
-        code = sqlstate(error)
-        if code == "42P01":
+        if sqlstate(error) == "42P01":
             detail = f"There is no table {asked}: run `alembic upgrade head`."
             raise Problem(503, detail, title="Database not migrated") from error
         log.warning("not ready: %s: %s", type(error).__name__, error)
-        refusal = REFUSALS.get(code) or REFUSALS.get(code[:2], "cannot be reached")
-        raise Problem(503, f"The database {refusal.format(asked=asked)}.", title="Database unavailable") from error
+        raise Problem(503, "The database cannot be used; the log says why.", title="Database unavailable") from error
 
 
 @cache

@@ -11,6 +11,7 @@ from struct import pack
 
 import structlog
 import uvicorn
+from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
@@ -19,6 +20,7 @@ from app.config import load_settings
 
 log = structlog.get_logger(__name__)
 
+HEAD_SIZE = 64 * 1024  # bytes of a request line and headers; while they are incomplete, nobody has counted them yet
 HEADER_SECONDS = 10  # within which a request must have told its headers
 BODY_SECONDS = 60  # within which its body must have followed
 LINGER_SECONDS = 2  # for the rest of a body that is not wanted: to close at once would also take back our answer
@@ -34,11 +36,18 @@ ONLY_ESTABLISHED = b"".join(
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1, which does not wait for ever for a request, and closes a connection when its client knows it."""
+    """HTTP/1.1, which reads no request for ever or of any size, and closes a connection when its client knows it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HEADER_SECONDS, transport.close)
+        self._unread_size = 0  # of what belongs to no body and to no complete head
+
+    def data_received(self, data: bytes) -> None:
+        self._unread_size += len(data)
+        super().data_received(data)
+        if self._unread_size > HEAD_SIZE and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
@@ -53,6 +62,11 @@ class Protocol(HttpToolsProtocol):
         self._deadline.cancel()
         self._deadline = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()
+        self._unread_size, self.headers = 0, []  # what comes after a body is no header: a proxy has not seen to it
+
+    def on_body(self, body: bytes) -> None:
+        self._unread_size = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._deadline.cancel()
@@ -70,7 +84,9 @@ class Protocol(HttpToolsProtocol):
         from app.envelope import SECURITY_HEADERS  # the supervisor, which answers nothing, does without them
         from app.errors import Problem
 
-        answer = Problem(400, msg).answer()
+        request_id = uuid7().hex
+        log.warning("not a request", reason=msg, request_id=request_id, ip=self.client[0] if self.client else None)
+        answer = Problem(400, msg, headers={"X-Request-ID": request_id}).answer()
         headers = *self.server_state.default_headers, *answer.raw_headers, *SECURITY_HEADERS.items(), CLOSE
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + answer.body)

@@ -11,6 +11,7 @@ from process import Service, running
 from app.envelope import SECURITY_HEADERS
 
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 # Where two parties could disagree about what a request is, or where it ends.
 AMBIGUOUS = {
@@ -19,7 +20,7 @@ AMBIGUOUS = {
     "negative length": HEAD + b"Content-Length: -1\r\n\r\n",
     "length in hexadecimal": HEAD + b"Content-Length: 0x2\r\n\r\n{}",
     "unknown encoding": HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-    "chunk without a size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nx\r\n{}\r\n0\r\n\r\n",
+    "chunk without a size": CHUNKED + b"x\r\n{}\r\n0\r\n\r\n",
     "blank in a name": HEAD + b"Content-Length : 2\r\n\r\n{}",
     "NUL in a value": b"GET /health/live HTTP/1.1\r\nHost: service\r\nX-A: a\x00b\r\n\r\n",
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n",
@@ -58,7 +59,48 @@ async def test_ambiguous_requests_are_refused_and_the_connection_is_closed(servi
         assert headers[b"content-type"] == b"application/problem+json", kind
         assert headers[b"connection"] == b"close", kind
         assert headers.items() >= SECURITY_HEADERS.items(), kind
+        assert headers[b"x-request-id"].isalnum(), kind
     assert b" 200 " in await service.ask()
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        pytest.param(b"GET /", b"a" * 65536, id="path"),
+        pytest.param(HEAD + b"X-A: ", b"a" * 65536, id="header"),
+        pytest.param(HEAD, b"X-A: a\r\n" * 8192, id="headers"),
+        pytest.param(CHUNKED + b"2;a=", b"a" * 65536, id="chunk extension"),
+        pytest.param(CHUNKED + b"0\r\n", b"X-A: a\r\n" * 8192, id="trailers"),
+    ],
+)
+async def test_what_is_no_body_does_not_go_on_for_ever(service: Service, begun: bytes, piece: bytes) -> None:
+    """It would be kept until the deadline, and copied with each piece that comes."""
+    memory = service.peak_bytes()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(begun)
+    answered, sent = asyncio.create_task(reader.read(12)), 0
+    with suppress(ConnectionError):
+        while not answered.done() and sent < 16 * 2**20:
+            writer.write(piece)
+            sent += len(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+    writer.close()
+
+    with suppress(ConnectionError):
+        assert await answered == b"HTTP/1.1 400"
+    assert sent < 8 * 2**20
+    assert service.peak_bytes() - memory < 20_000_000
+    assert b" 200 " in await service.ask()
+
+
+async def test_what_follows_a_body_is_no_header(service: Service) -> None:
+    """A proxy that replaces X-Forwarded-For does not look there."""
+    closing = CHUNKED.replace(b"Host", b"Connection: close\r\nHost")
+    answer = await exchange(service, closing + b"2\r\n{}\r\n0\r\nX-Request-ID: mine\r\n\r\n")
+
+    assert b"x-request-id: " in answer
+    assert b"x-request-id: mine" not in answer
 
 
 @pytest.mark.parametrize("size", ["Content-Length: 67108864", "Transfer-Encoding: chunked"])
@@ -86,7 +128,7 @@ async def test_64_megabytes_are_refused_before_they_are_read(service: Service, s
 async def test_who_goes_on_sending_after_the_answer_is_cut_off(service: Service) -> None:
     """Nobody keeps a connection, and the processor, with a body that has been refused."""
     _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    writer.write(CHUNKED)
     with suppress(ConnectionError):
         async with asyncio.timeout(20):
             while True:

@@ -18,8 +18,6 @@ from app.users.models import Role, User
 from app.users.schemas import valid_email
 from app.users.service import has_email
 
-UNDEFINED_TABLE = "42P01"
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m app.auth", description="Manage accounts.")
@@ -48,7 +46,7 @@ async def make_admin(email: str, settings: Settings) -> str:
             session.add(Credential(user_id=user.id, password_hash=password_hash, changed_at=clock.now()))
         return f"{email} is a new user, and an administrator."
     except DBAPIError as error:
-        if sqlstate(error) == UNDEFINED_TABLE:
+        if sqlstate(error) == "42P01":
             sys.exit("The database has no users table yet. First: alembic upgrade head")
         sys.exit(f"The database cannot be used: {str(error.orig).splitlines()[0]}")
     finally:

@@ -92,8 +92,7 @@ async def _check_repetition(visit: Visit, new: NewAccount, has_key: ColumnElemen
         raise Problem(409, "The request of this Idempotency-Key has just been used up.", title="Changed meanwhile")
     same, _ = await visit.passwords.verify(new.password, first.password_hash)
     if not same or (first.email, first.name) != (new.email, new.name):
-        reused = "was sent with another request before"
-        raise invalid_field("Idempotency-Key", reused, title="Idempotency key reused")
+        raise invalid_field("Idempotency-Key", "was sent with another request before", title="Idempotency key reused")
 
 
 @router.post("/confirm-sign-up", status_code=201, response_model=UserRead, responses=problems(409))
@@ -193,8 +192,7 @@ async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: Th
     await _confirm_password(visit, caller, body)
     if await may_mail(visit, body.new_email):
         async with visit.sessions.begin() as session:
-            others = users.has_email(body.new_email), User.id != caller.id
-            taken = await session.scalar(select(exists().where(*others)))
+            taken = await session.scalar(select(exists().where(users.has_email(body.new_email), User.id != caller.id)))
             token = new_email_token(session, None if taken else caller.id, "change_email", body.new_email)
             mail(session, visit, body.new_email, caller.name, "new_email_taken" if taken else "new_email", token)
     return Sent()

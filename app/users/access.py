@@ -33,15 +33,13 @@ class Caller(NamedTuple):
 # What an implementation of `identify` reads of the user, in the order of the fields above.
 COLUMNS = (User.id, User.email, User.name, User.role, User.active, User.version, User.created_at, User.updated_at)
 
-Identify = Callable[[Request], Awaitable[Caller | None]]
-
 
 class LoggedIn(OAuth2PasswordBearer):
     """The dependency that tells who sends a request; in OpenAPI the way to log in, which /docs offers as a form."""
 
     async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
         # app/auth puts there how a request proves who sends it. Where nothing does, nobody is anybody.
-        identify: Identify | None = getattr(request.app.state, "identify", None)
+        identify: Callable[[Request], Awaitable[Caller | None]] | None = getattr(request.app.state, "identify", None)
         caller = await identify(request) if identify else None
         if caller is None:
             raise Problem(401, "Log in first.")

@@ -72,8 +72,7 @@ async def administer_user(
     """Change somebody else, as an administrator; so there is always one left who can undo it."""
     values = change.model_dump(include={"role", "active"})
     if user_id == admin.id and values:
-        detail = "Another administrator has to change your role or deactivate you."
-        raise Problem(409, detail, title="Own account")
+        raise Problem(409, "Another administrator has to change your role or deactivate you.", title="Own account")
     if values:
         await keep_an_administrator(session, user_id)
     user = await change_user(session, user_id, change, versions)
