@@ -29,7 +29,7 @@ ARRIVAL_SECONDS = 0.2  # in which a connection that has begun to be made is made
 DRAIN_SECONDS = 30  # after which requests that are still under way are given up
 CLOSE = (b"connection", b"close")
 # For Linux's packet filter: drop what has no ACK flag in byte 13 of the TCP header, the first packet of a connection.
-SO_ATTACH_FILTER = 26
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 ONLY_ESTABLISHED = b"".join(
     pack("HBBI", *step) for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x10), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
 )
@@ -138,6 +138,9 @@ class Supervisor(Multiprocess):
         if any((worker.exitcode or 0) > 0 for worker in self.processes):
             self.should_exit.set()  # it cannot work, and another one would say so too
         if not self.should_exit.is_set():
+            for listener in self.sockets:  # one worker that was stopped alone makes it ignore arrivals for all
+                with suppress(OSError):
+                    listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
             self.processes = [worker if worker.exitcode is None else self.start() for worker in self.processes]
 
     def terminate_all(self) -> None:

@@ -101,14 +101,16 @@ async def refuses(service: Service) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-async def test_killed_worker(database: str) -> None:
-    """A worker that dies is replaced; the service goes on."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_killed_worker(database: str, how: signal.Signals) -> None:
+    """A worker that dies, or is stopped alone, is replaced; the service goes on."""
     async with running(database, "--workers", "2") as service:
         before = workers_of(service.process.pid)
-        os.kill(next(iter(before)), signal.SIGKILL)
+        os.kill(next(iter(before)), how)
         await until(lambda: replaced(service.process.pid, before))
 
-        assert b" 200 " in await service.ask()
+        async with asyncio.timeout(10):
+            assert b" 200 " in await service.ask()
 
 
 async def replaced(pid: int, before: set[int]) -> bool:
