@@ -18,7 +18,6 @@ Address = IPv4Address | IPv6Address
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNKNOWN_ADDRESS = ip_address("0.0.0.0")  # noqa: S104 - of a client without one: a Unix socket
-LOOPBACK = ip_address("127.0.0.1")
 # As ASGI wants them: made once, and not for every answer. What an answer says itself has precedence.
 SECURITY_HEADERS = {
     b"strict-transport-security": b"max-age=63072000; includeSubDomains",
@@ -67,7 +66,7 @@ class Envelope:
                     replacement = Problem(status).answer()
                     own = [*replacement.raw_headers, *(pair for pair in own if not pair[0].startswith(b"content-"))]
                 names = {name for name, _ in own}
-                ours = DOCS_HEADERS if scope["path"] in DOCS else SECURITY_HEADERS
+                ours = DOCS_HEADERS if scope["path"] in DOCS and status == 200 else SECURITY_HEADERS
                 added = [header for header in ours.items() if header[0] not in names]
                 message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
             elif replacement:
@@ -90,9 +89,6 @@ class Envelope:
         """Return the address of the last hop that is not a proxy of ours."""
         peer = _address(scope["client"][0]) if scope.get("client") else UNKNOWN_ADDRESS
         hops = [_address(hop) for line in headers.getlist("x-forwarded-for") for hop in line.split(",")]
-        if hops and hops[-1] == peer:
-            # uvicorn believes the header from this machine, unless told otherwise, and has put it in the peer's place.
-            peer = LOOPBACK
         while hops and any(peer in network for network in self.trusted_proxies):
             peer = hops.pop()
         return peer

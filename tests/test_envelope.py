@@ -107,6 +107,14 @@ async def test_a_hundred_spoofed_addresses_are_one(database: str) -> None:
     assert statuses == [401] * 10 + [429] * 90
 
 
+async def test_who_names_the_own_address_stays_who_they_are(database: str) -> None:
+    """And does not become somebody on our machine."""
+    async with serving(database, "203.0.113.9") as (_, client):
+        statuses = await failures(client, ["203.0.113.9", "198.51.100.1"] * 6)
+
+    assert statuses == [401] * 10 + [429] * 2
+
+
 async def test_what_a_client_wrote_before_our_proxy_counts_for_nothing(database: str) -> None:
     """The proxy appends whom it saw; only that is believed."""
     async with serving(database, "10.0.0.2", trusted_proxies="10.0.0.0/8") as (_, client):
@@ -168,7 +176,9 @@ async def test_an_origin_that_is_named_may_use_the_service(database: str) -> Non
 @pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/debug", "/metrics"])
 async def test_production_shows_no_documentation(database: str, path: str) -> None:
     async with serving(database, **PRODUCTION) as (_, client):
-        assert (await client.get(path)).status_code == 404
+        answer = await client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert (await client.post("/auth/token", data={"username": "a", "password": PASSWORD})).status_code == 404
 
 
