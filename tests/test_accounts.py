@@ -18,6 +18,19 @@ def move_clock(monkeypatch: pytest.MonkeyPatch, **by: float) -> None:
     monkeypatch.setattr("app.clock.now", lambda: now)
 
 
+async def test_nobody_writes_to_others_by_signing_up(app: FastAPI, client: AsyncClient) -> None:
+    """A name is whatever somebody typed, and the address may be anybody's: the mail to it does not repeat the name."""
+    ada = await join(app, client)
+    name = "You have won: https://evil.example"
+    await client.post("/auth/sign-up", json=ADA | {"email": "eve@example.com", "name": name})
+    await ada.send("PATCH", "/users/me", json={"name": name})
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "eve@example.com"})
+
+    mails = await read_mails(app, "eve@example.com")
+
+    assert ["evil.example" in mail.body for mail in mails] == [False, False]
+
+
 async def test_sign_up_does_not_tell_whether_the_address_is_known(app: FastAPI, client: AsyncClient) -> None:
     """Status and body are the same; only the owner of the address learns it, by mail."""
     new = await client.post("/auth/sign-up", json=ADA)

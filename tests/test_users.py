@@ -50,6 +50,8 @@ async def test_only_administrators_list_search_and_change_others(ada: Person, ro
     assert (await root.send("GET", "/users?search=%25")).json()["items"] == []
     assert (await root.send("PATCH", f"/users/{ada.id}", json={"role": "admin"})).json()["role"] == "admin"
     assert (await root.send("PATCH", f"/users/{root.id}", json={"role": "user"})).status_code == 409
+    for activity in ("yes", 0, None):
+        assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": activity})).status_code == 422
 
 
 @pytest.mark.parametrize(

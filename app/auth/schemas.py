@@ -42,7 +42,7 @@ class NewAccount(Body):
 class Login(Body):
     email: Annotated[str, Field(max_length=254, examples=["ada@example.com"]), AfterValidator(_as_kept)]
     password: Password
-    cookies: bool = False  # for browsers: the tokens come as cookies that scripts cannot read
+    cookies: Annotated[bool, Field(strict=True)] = False  # the tokens come as such, which scripts cannot read
 
 
 class Refresh(Body):

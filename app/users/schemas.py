@@ -56,7 +56,7 @@ class UserAdministration(UserChange):
     """What an administrator may change of somebody else."""
 
     role: Role | MISSING = MISSING
-    active: bool | MISSING = MISSING
+    active: Annotated[bool, Field(strict=True)] | MISSING = MISSING
 
 
 class UserRead(BaseModel):
