@@ -209,6 +209,25 @@ async def test_the_case_of_an_address_does_not_matter(client: AsyncClient, ada: 
     await log_in(client, email)
 
 
+async def test_a_stolen_cookie_ends_the_session(
+    client: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other tabs of a browser send an old one only for as long as an answer may take."""
+    login = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD, "cookies": True})
+    client.cookies.clear()
+    sent = {"cookie": "; ".join(c.partition(";")[0] for c in login.headers.get_list("set-cookie")), "x-csrf": "1"}
+    renewed = await client.post("/auth/refresh", json={}, headers=sent)
+    client.cookies.clear()
+    later = clock.now() + timedelta(seconds=10)
+    monkeypatch.setattr("app.clock.now", lambda: later)
+
+    reused = await client.post("/auth/refresh", json={}, headers=sent)
+
+    assert reused.json()["type"] == "/problems/invalid-token"
+    sent = {"cookie": "; ".join(c.partition(";")[0] for c in renewed.headers.get_list("set-cookie"))}
+    assert (await client.get("/users/me", headers=sent)).status_code == 401
+
+
 async def test_cookies_are_renewed_and_removed(app: FastAPI, client: AsyncClient, ada: Person) -> None:
     """A browser needs nothing but its cookies and the header against CSRF."""
     login = await client.post("/auth/login", json={"email": ada.email, "password": PASSWORD, "cookies": True})
@@ -223,6 +242,9 @@ async def test_cookies_are_renewed_and_removed(app: FastAPI, client: AsyncClient
     assert [forbidden.status_code, renewed.status_code] == [403, 200]
     assert "refresh_token" not in renewed.json()
     client.cookies.clear()
+    other_tab = await client.post("/auth/refresh", json={}, headers=sent | {"x-csrf": "1"})
+    assert other_tab.json()["type"] == "/problems/refreshed-meanwhile"
+    assert "set-cookie" not in other_tab.headers
     sent = {"cookie": "; ".join(cookie.partition(";")[0] for cookie in renewed.headers.get_list("set-cookie"))}
     gone = await client.post("/auth/logout", headers=sent | {"x-csrf": "1"})
     assert gone.status_code == 204

@@ -32,6 +32,7 @@ router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503))
 
 FAMILY_LENGTH = 22  # characters: 16 random bytes
 DEVICE_LENGTH = 200
+TABS = timedelta(seconds=5)  # in which other tabs may send a cookie that one has exchanged: its answer is on the way
 ACCESS_COOKIE = "__Host-access"
 REFRESH_COOKIE = "__Secure-refresh"
 REFRESH_PATH = "/auth/refresh"
@@ -155,7 +156,7 @@ async def refresh(body: Refresh, visit: ThisVisit, request: Request) -> Tokens:
         login = await session.scalar(of_family.with_for_update(of=LoginSession))
         if login and compare_digest(login.refresh_hash, digest(secret)):
             return _issue(login, family, visit, cookies=cookies)
-        if login and now < login.last_used_at:
+        if login and now < login.last_used_at + (TABS if cookies else timedelta(0)):
             # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
             detail = "Another request has just exchanged this token. Use what it got."
             raise Problem(401, detail, title="Refreshed meanwhile", headers=TRY_ANOTHER)
@@ -196,7 +197,6 @@ async def end_other_sessions(caller: CurrentUser, session: Session) -> None:
 
 async def end_sessions(session: AsyncSession, user_id: UUID, *, but: UUID | None = None) -> None:
     """End all sessions of a user, except one."""
-    others = (LoginSession.id != but,) if but else ()
-    ended = update(LoginSession).where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None), *others)
-    await session.execute(ended.values(ended_at=clock.now()))
+    theirs = LoginSession.user_id == user_id, LoginSession.ended_at.is_(None), LoginSession.id.is_distinct_from(but)
+    await session.execute(update(LoginSession).where(*theirs).values(ended_at=clock.now()))
     log.info("sessions ended", user_id=str(user_id), but=str(but) if but else None)
