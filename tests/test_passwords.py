@@ -15,6 +15,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from app.auth import passwords
 from app.auth.models import Credential
 from app.auth.passwords import Passwords, refusal
+from app.config import NAME
 
 ADA = {"email": "ada@example.com", "name": "Ada Lovelace"}
 
@@ -83,8 +84,8 @@ async def test_two_of_the_best_known_in_a_row_are_refused(client: AsyncClient, p
     "password",
     [
         *(
-            "starter-fastapi-project",
-            "Starter-FastAPI-Project1",
+            f"{NAME} {NAME} {NAME}",
+            f"{NAME.upper()}-{NAME}1",
             "ada@example.com",
             "ADA@EXAMPLE.COM!",
             "example.com.ada",
@@ -106,7 +107,7 @@ async def test_the_rules_hold_for_every_new_password(app: FastAPI, client: Async
     ada = await join(app, client)
     await client.post("/auth/forgot-password", json={"email": ada.email})
     reset = {"token": await read_token(app, ada.email)}
-    for password in ("too short", "starter-fastapi-project", "ada@example.com"):
+    for password in ("too short", f"{NAME} {NAME} {NAME}", "ada@example.com"):
         change = {"password": PASSWORD, "new_password": password}
         for answer in (
             await ada.send("POST", "/auth/change-password", json=change),
