@@ -126,5 +126,6 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
     try:
         return Settings(_env_file=env_file)
     except ValidationError as error:
-        mistakes = ((" ".join(map(str, mistake["loc"])).upper(), mistake["msg"]) for mistake in error.errors())
-        sys.exit("; ".join(f"{field} {text.removeprefix('Value error, ')}".lstrip() for field, text in mistakes))
+        mistakes = (m for m in error.errors() if m["type"] != "default_factory_not_called")  # which follows from others
+        named = (f"{' '.join(map(str, m['loc'])).upper()} {m['msg'].removeprefix('Value error, ')}" for m in mistakes)
+        sys.exit("; ".join(line.lstrip() for line in named))

@@ -169,6 +169,7 @@ def test_wrong_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     line = refusal()
 
     assert line.startswith("DATABASE_URL ")
+    assert "DOCS" not in line  # nothing else is wrong
     assert "ret" not in line
 
 
