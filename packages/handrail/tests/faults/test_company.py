@@ -144,7 +144,7 @@ def test_what_takes_long_is_told(shop: Shop) -> None:
 def test_a_terminal_sees_how_many_revisions_an_empty_database_gets(shop: Shop) -> None:
     """Before the first one begins."""
     ours, theirs = os.openpty()
-    upgrade = shop.start("upgrade", "r2", stderr=theirs)
+    upgrade = shop.start_at(theirs, "upgrade", "r2")
     upgrade.communicate(timeout=60)
     said = os.read(ours, 65536).decode()
     os.close(theirs)
