@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from handrail.connection import INSUFFICIENT_PRIVILEGE, POOLED, ServerMessage, was_interrupted
 from handrail.errors import (
     AccessDeniedError,
+    BlockedError,
     DatabaseUnavailableError,
     DiskFullError,
     HandrailError,
@@ -36,6 +37,7 @@ KINDS = {
     "26000": PoolerError,
     INSUFFICIENT_PRIVILEGE: AccessDeniedError,
 }
+LOCKED = "55P03"
 ADVICE = {
     DiskFullError: "The server has no space left: free some, or give the volume more.",
     StatementTimeoutError: "The statement was cancelled, by statement_timeout of the role or database or by a person. "
@@ -108,6 +110,22 @@ def located_errors(versions: list[Path], root: Path) -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+def refused(error: DBAPIError) -> HandrailError:
+    """Return what there is to say when PostgreSQL does not answer a question of ours, outside of any migration."""
+    message = ServerMessage.of(error)
+    if error.connection_invalidated:
+        return DatabaseUnavailableError(f"the connection was lost ({message.text}). Run the same command again.")
+    if message.sqlstate == LOCKED:
+        return BlockedError(
+            "another session holds a table so that nobody can look at it. `handrail status` names it; run the same "
+            "command again when it is done."
+        )
+    if kind := KINDS.get(message.sqlstate or ""):
+        return kind(f"{message.text}. {LONGER if kind is StatementTimeoutError else ADVICE[kind]}")
+    statement = " ".join((error.statement or "").split())[:STATEMENT_LENGTH]
+    return HandrailError(f"PostgreSQL refused a question of handrail's: {message.text}. It was: {statement}")
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def pending(
     Raises:
         HandrailError: What the upgrade itself would say about version table, target, or tables without a version.
     """
+    # Not even sizes are to be had of a table that somebody changes; `handrail status` names who.
+    connection.exec_driver_sql("SET lock_timeout = '1s'")
     found = recorded(connection, project)
     check_versions(found.versions, directory, found.table, found.entries)
     refuse_half_done("upgrade", found.entries, found.versions)

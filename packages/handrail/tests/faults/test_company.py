@@ -189,6 +189,23 @@ def test_how_far_an_index_is_is_told_on_a_terminal(shop: Shop) -> None:
     shop.assert_whole()
 
 
+def test_a_table_that_nobody_can_look_at_is_waited_for(shop: Shop) -> None:
+    """Sizes and definitions are asked for before a revision begins; who keeps us from that is named, and waited for."""
+    shop.project.succeeds("upgrade", "r2")
+    shop.sql("CREATE TABLE public.busy (id int DEFAULT 1)")
+    with shop.transaction("LOCK TABLE public.busy"):
+        blocked = shop.project.alembic("-x", "wait=0", "upgrade", "r3")
+        upgrade = shop.start("upgrade", "r3")
+        assert upgrade.stderr is not None
+        told = next(line for line in upgrade.stderr if "blocked" in line)
+    out, err = upgrade.communicate(timeout=60)
+
+    assert blocked.returncode == BlockedError.exit_code, blocked.stdout + blocked.stderr
+    assert "revision r3 was not run: for 0 s other sessions did not let go" in blocked.stdout
+    assert re.search(r"Revision r3 is blocked by pid \d+ \(.*: LOCK TABLE public.busy\); trying again", told), told
+    assert upgrade.returncode == 0, out + err
+
+
 def test_patience_has_an_end(shop: Shop) -> None:
     """Who blocks is named, with an exit code of its own; nothing is half done."""
     shop.project.succeeds("upgrade", "r2")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from faults.shop import Shop
+from handrail.errors import BlockedError, StatementTimeoutError
 
 pytestmark = pytest.mark.one_driver
 
@@ -60,6 +62,42 @@ def test_status_names_tables_that_no_revision_is_recorded_for(shop: Shop) -> Non
     shop.sql("DROP TABLE shop.goods")
     shop.project.succeeds("upgrade", "r1")
     assert "unversioned" not in shop.project.handrail("status").stdout
+
+
+def test_status_names_who_keeps_it_from_looking(shop: Shop) -> None:
+    """As a migration does that writes a table anew; all else is told all the same, and no command waits for ever."""
+    shop.project.succeeds("upgrade", "r3")
+    shop.sql("ALTER TABLE shop.goods ALTER code SET DEFAULT 1")
+    with shop.transaction("LOCK TABLE shop.goods"):
+        found = shop.project.handrail("status")
+        others = [shop.project.handrail(command) for command in ("plan", "drift")]
+
+    assert found.returncode == 1, found.stderr
+    assert "revision     r3\n" in found.stdout
+    assert re.search(
+        r"by hand      not known now: a table is locked by pid \d+ .*: LOCK TABLE shop.goods", found.stdout
+    )
+    for other in others:
+        assert other.returncode == BlockedError.exit_code, other.stdout + other.stderr
+        assert other.stderr.startswith("error: another session holds a table so that nobody can look at it.")
+
+
+def test_what_the_server_stops_is_said_in_a_line(shop: Shop) -> None:
+    """Of a command that only looks, too."""
+    shop.project.succeeds("upgrade", "r3")
+    shop.sql("ALTER TABLE shop.goods ALTER code SET DEFAULT 1")
+    shop.sql(f'ALTER DATABASE "{shop.database}" SET statement_timeout = 500')
+    with shop.transaction("LOCK TABLE shop.goods"):
+        stopped = shop.project.handrail("drift", "--format", "sql")
+    shop.sql(f'ALTER DATABASE "{shop.database}" RESET statement_timeout')
+    shop.sql("ALTER TABLE shop.handrail_journal RENAME retries TO tries")
+    refused = shop.project.handrail("status")
+
+    assert stopped.returncode == StatementTimeoutError.exit_code, stopped.stdout + stopped.stderr
+    assert refused.returncode == 1
+    assert (stopped.stderr.count("\n"), refused.stderr.count("\n")) == (1, 1)
+    assert "error: canceling statement due to statement timeout. The role or database allows less" in stopped.stderr
+    assert 'error: PostgreSQL refused a question of handrail\'s: column "retries" does not exist' in refused.stderr
 
 
 def test_log_shows_what_was_done(shop: Shop) -> None:

@@ -28,6 +28,8 @@ CANONICAL = {
     "lc_monetary": "C",
     # Compiling the statement takes longer than running it.
     "jit": "off",
+    # Whoever only looks does not wait for who changes a table: it would be for as long as that takes.
+    "lock_timeout": "1s",
 }
 
 # Otherwise psycopg would take a % in a statement for a parameter.

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -71,8 +72,23 @@ def main() -> None:
     try:
         handrail(prog_name="handrail")
     except HandrailError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True, color=colour())
-        sys.exit(error.exit_code)
+        fail(error)
+    except Exception as error:
+        if "sqlalchemy.exc" not in sys.modules:  # a command that has nothing to do with any database
+            raise
+        from sqlalchemy.exc import DBAPIError
+
+        if not isinstance(error, DBAPIError):
+            raise
+        from handrail.failures import refused
+
+        fail(refused(error))
+
+
+def fail(error: HandrailError) -> NoReturn:
+    """End with one message and the fault's exit code."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True, color=colour())
+    sys.exit(error.exit_code)
 
 
 def colour() -> bool | None:

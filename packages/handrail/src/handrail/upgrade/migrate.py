@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,13 @@ from handrail.upgrade.drift import Drift, drift
 from handrail.upgrade.interrupted import refuse_half_done
 from handrail.upgrade.invalid import INVALID, refuse_invalid
 from handrail.upgrade.journal import Done, Step
+from handrail.upgrade.patience import BLOCKED, Patience
 from handrail.upgrade.session import considerate, refuse_pooler, refuse_read_only, refuse_wrong_role
 from handrail.upgrade.steps import Steps
 from handrail.upgrade.task import Task
 from handrail.upgrade.turn import release, turn
 from handrail.upgrade.versions import check_versions, refuse_edited
+from handrail.upgrade.watch import holders
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationStep
@@ -78,12 +80,12 @@ class Upgrade(Task):
                 if self.versions != before:  # somebody else was here while we waited
                     steps = self._look()
                 refuse_half_done(self.command, self.entries, self.versions)
-                self._review(steps)
+                self._patiently(steps, self._review)
                 self._accept(self._refuse_edited())
-                self._refuse_drift(steps)
+                self._patiently(steps, self._refuse_drift)
                 Steps(self, held).run()
                 if self.command == "stamp" and not steps:
-                    self._note_stamp()
+                    self._patiently(steps, self._note_stamp)
         self._refuse_invalid_indexes()
 
     def _settles(self) -> bool:
@@ -91,7 +93,23 @@ class Upgrade(Task):
         interrupted = any(entry.finished_at is None for entry in self.entries)
         return self.purges or (self.command == "stamp" and interrupted)
 
-    def _note_stamp(self) -> None:
+    def _patiently(self, steps: Sequence[MigrationStep], look: Callable[[Sequence[MigrationStep]], None]) -> None:
+        """Look at the tables, again where somebody holds one; what was not looked at may not be changed."""
+        patience = Patience(self.wait_seconds, self.again)
+        revisions = [step.revision.revision for step in steps if isinstance(step, RevisionStep)]
+        while True:
+            try:
+                return look(steps)
+            except DBAPIError as error:
+                if ServerMessage.of(error).sqlstate not in BLOCKED:
+                    raise
+                if self.connection.in_transaction():
+                    self.connection.rollback()
+                with self.connection.begin():
+                    blockers, pids = holders(self.connection)
+                patience.pause_after(error, " ".join(revisions[:1]), blockers, pids)
+
+    def _note_stamp(self, _steps: Sequence[MigrationStep]) -> None:
         """Record a stamp for which Alembic has nothing to do."""
         versions = [] if self.purges else self.versions
         release(self.connection)

@@ -19,8 +19,10 @@ from handrail.upgrade.drift import drift
 from handrail.upgrade.interrupted import finishes
 from handrail.upgrade.invalid import INVALID
 from handrail.upgrade.journal import Entry, Journal
+from handrail.upgrade.patience import BLOCKED
 from handrail.upgrade.turn import holder, key_of
 from handrail.upgrade.versions import applied, check_versions, edited, known, rows
+from handrail.upgrade.watch import holders
 from handrail.version_table import name_in_sql
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Standing:
         not_validated: Constraints that are not known to hold for all rows.
         migrating: Who is migrating at the moment; empty when nobody.
         untrue: What is not as the last stamp said.
-        drift: What differs from the catalog after the last step; empty also when there is no journal.
+        drift: What differs from the catalog after the last step, or why that is not known; empty without a journal.
     """
 
     revisions: Sequence[str]
@@ -120,7 +122,6 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         check_versions(versions, directory, found.table, entries)
     except HandrailError as error:
         problem = str(error).removeprefix("nothing was changed: ")
-    edits = drift(connection, journal, project.version_table, project.tolerated, whole=False)
     here = [version for version in versions if known(directory, version)]
     done = applied(directory, versions)
     pending = [script.revision for script in directory.walk_revisions() if script.revision not in done][::-1]
@@ -138,8 +139,20 @@ def standing(connection: Connection, project: Project, directory: ScriptDirector
         list(connection.scalars(NOT_VALIDATED, {"schema": journal.schema})),
         holder(connection, key_of(found.table, "work"))[1].strip(" ()"),
         untrue(entries),
-        in_words(edits.differences) if edits else [],
+        manual_edits(connection, project, journal),
     )
+
+
+def manual_edits(connection: Connection, project: Project, journal: Journal) -> list[str]:
+    """Return what differs from the catalog after the last step, or that somebody keeps us from looking."""
+    try:
+        edits = drift(connection, journal, project.version_table, project.tolerated, whole=False)
+    except DBAPIError as error:
+        if ServerMessage.of(error).sqlstate not in BLOCKED:
+            raise
+        connection.rollback()
+        return [f"not known now: a table is locked{holders(connection)[0]}"]
+    return in_words(edits.differences) if edits else []
 
 
 def tables(connection: Connection, project: Project, journal: Journal) -> list[str]:

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from handrail.connection import with_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import URL, Connection
 
 QUIET_SECONDS = 0.3  # a statement that is faster is not worth a look
@@ -23,6 +25,16 @@ BLOCKERS = text(
     SELECT a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
         extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
     FROM unnest(pg_blocking_pids(:pid)) AS blocking JOIN pg_stat_activity a ON a.pid = blocking
+    """
+)
+# Who has a lock that not even a look at the table's definition gets past.
+HOLDERS = text(
+    """
+    SELECT DISTINCT a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
+        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """
 )
 # PostgreSQL sets a measure that says nothing about the phase back to 0.
@@ -89,7 +101,7 @@ class Watch:
         while not self._ended.is_set():
             if self._since is not None:
                 rows = connection.execute(BLOCKERS, {"pid": self.pid}).all()
-                now = " by " + ", and by ".join(map(described, rows)) if rows else ""
+                now = named(rows)
                 if rows:
                     self.blockers, self.pids = now, [row.pid for row in rows]
                 self._tell(connection, now)
@@ -105,6 +117,17 @@ class Watch:
         doing = (statement or "between two statements") + (f": {progress(index)}" if index else "")
         print(f"  {self._what}: {now - since:.0f} s, {doing}{blockers and f', blocked{blockers}'}",
               file=sys.stderr, flush=True)  # fmt: skip
+
+
+def holders(connection: Connection) -> tuple[str, list[int]]:
+    """Return who keeps others even from looking at a table, for a sentence and by number."""
+    rows = connection.execute(HOLDERS).all()
+    return named(rows), [row.pid for row in rows]
+
+
+def named(rows: Sequence[Any]) -> str:
+    """Name sessions at the end of a sentence: ` by pid 7 (…), and by pid 8 (…)`; empty where there are none."""
+    return " by " + ", and by ".join(map(described, rows)) if rows else ""
 
 
 def described(row: Any) -> str:
