@@ -127,5 +127,5 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
         return Settings(_env_file=env_file)
     except ValidationError as error:
         mistakes = (m for m in error.errors() if m["type"] != "default_factory_not_called")  # which follows from others
-        named = (f"{' '.join(map(str, m['loc'])).upper()} {m['msg'].removeprefix('Value error, ')}" for m in mistakes)
-        sys.exit("; ".join(line.lstrip() for line in named))
+        named = (("".join(map(str, m["loc"][:1])).upper(), m["msg"].removeprefix("Value error, ")) for m in mistakes)
+        sys.exit("; ".join(" ".join(words).lstrip() for words in named))
