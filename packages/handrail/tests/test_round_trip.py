@@ -108,6 +108,7 @@ def remaining(before: Catalog, after: Catalog) -> list[Difference]:
     return differences(before, after, ignored=NOT_MODELLED)
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(old=metadatas(), new=metadatas())
 @pytest.mark.parametrize("plain", [False, True], ids=["safe", "plain"])
