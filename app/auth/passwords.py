@@ -20,6 +20,7 @@ from app.errors import Problem
 Result = TypeVar("Result")
 
 MAX_BYTES = 1024
+DIFFERENT = 5  # characters that a password must have at least
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
 MAX_REST = 0.1  # seconds between two of them, of all threads together, while the process is busy with other requests
@@ -29,12 +30,14 @@ HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallel
 
 
 def refusal(password: str, min_length: int, *own: str) -> str | None:
-    """Return why a password is not accepted: too short, too long, well known, or made of `own` words."""
+    """Return why a password is not accepted: too short or long, monotonous, well known, or made of `own` words."""
     if len(password) < min_length:
         return f"at least {min_length} characters; any will do, a sentence is good"
     if len(password.encode()) > MAX_BYTES:
         return f"at most {MAX_BYTES} bytes"
     folded = normalize("NFKC", password).casefold()
+    if len(set(folded)) < DIFFERENT:
+        return "the same few characters again and again are guessed soon"
     if any(folded[:at] in _well_known() and folded[at:] in _well_known() for at in range(len(folded))):
         return "this is among the passwords that are tried first"
     words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
