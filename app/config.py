@@ -1,5 +1,6 @@
 """Settings, read once from the environment and `.env`. No other file reads the environment."""
 
+import os
 import re
 import sys
 from ipaddress import IPv4Network, IPv6Network
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 NAME = "starter-fastapi-project"
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,13 +68,11 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-CommaSeparated = (NoDecode, BeforeValidator(_split))
+CommaSeparated = BeforeValidator(_split)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     """Each field is the environment variable of the same name in capitals."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = "development"
     database_url: Annotated[SecretStr, AfterValidator(_as_dsn)]
@@ -83,11 +82,11 @@ class Settings(BaseSettings):
     # Where people reach the user interface; links in mails lead there.
     public_url: PublicUrl = "http://127.0.0.1:8000"
     # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
-    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], *CommaSeparated] = []
+    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], CommaSeparated] = []
     # Other origins whose pages may call this service with the user's cookies.
-    cors_origins: Annotated[list[Origin], *CommaSeparated] = []
+    cors_origins: Annotated[list[Origin], CommaSeparated] = []
     # /docs and /openapi.json: open in development, and elsewhere when switched on.
-    docs: Annotated[bool, Field(default_factory=lambda values: values.get("environment") == "development")]
+    docs: bool = Field(default_factory=lambda values: values.get("environment") == "development")
 
     # What readiness makes of edits by hand that `handrail drift --record` has found: nothing, a line in the log, 503.
     drift: Literal["off", "warn", "fail"] = "off"
@@ -124,7 +123,8 @@ class Settings(BaseSettings):
 def load_settings(env_file: Path = ROOT / ".env") -> Settings:
     """Read the settings, or end the process with one line that says what to set; it never holds a value."""
     try:
-        return Settings(_env_file=env_file)
+        sources = dotenv_values(env_file), os.environ  # the later one wins; what is empty is not set
+        return Settings.model_validate({name.lower(): v for source in sources for name, v in source.items() if v})
     except ValidationError as error:
         mistakes = (m for m in error.errors() if m["type"] != "default_factory_not_called")  # which follows from others
         named = (("".join(map(str, m["loc"][:1])).upper(), m["msg"].removeprefix("Value error, ")) for m in mistakes)

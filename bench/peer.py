@@ -5,7 +5,6 @@ signed with HS256, Argon2 as pwdlib recommends it, a user who is loaded for ever
 functions without `async` in FastAPI's threads, routers within routers, and what is imported for mail and error reports.
 """
 
-import os
 import uuid
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
@@ -22,15 +21,22 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import EmailStr, ValidationError
+from pydantic_settings import BaseSettings
 from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
-SECRET = "bench" * 8
+
+class Settings(BaseSettings):
+    database_url: str
+    secret: str = "bench" * 8
+
+
+settings = Settings()  # type: ignore[call-arg]
 ALGORITHM = "HS256"
 TOKEN_LIFE = timedelta(days=8)
 HASHER = PasswordHash((Argon2Hasher(), BcryptHasher()))
 UNKNOWN = HASHER.hash("nobody has this")  # so that a login takes as long without an account
 
-engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:", 1))
+engine = create_engine(settings.database_url.replace("postgresql:", "postgresql+psycopg:", 1))
 
 
 class UserBase(SQLModel):
@@ -76,7 +82,7 @@ TokenDep = Annotated[str, Depends(OAuth2PasswordBearer(tokenUrl="/api/v1/login/a
 
 def get_current_user(session: SessionDep, token: TokenDep) -> User:
     try:
-        payload = TokenPayload(**jwt.decode(token, SECRET, algorithms=[ALGORITHM]))
+        payload = TokenPayload(**jwt.decode(token, settings.secret, algorithms=[ALGORITHM]))
     except (jwt.InvalidTokenError, ValidationError):
         raise HTTPException(403, "Could not validate credentials") from None
     user = session.get(User, payload.sub)
@@ -112,7 +118,7 @@ def login(session: SessionDep, form: Annotated[OAuth2PasswordRequestForm, Depend
         session.add(user)
         session.commit()
     claims = {"exp": datetime.now(UTC) + TOKEN_LIFE, "sub": str(user.id)}
-    return Token(access_token=jwt.encode(claims, SECRET, algorithm=ALGORITHM))
+    return Token(access_token=jwt.encode(claims, settings.secret, algorithm=ALGORITHM))
 
 
 @users_router.get("/", dependencies=[Depends(get_current_superuser)], response_model=UsersPublic)

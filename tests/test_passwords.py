@@ -69,9 +69,7 @@ async def test_none_of_the_best_known_passwords_is_accepted(database: str, hashe
     assert hashed == []
 
 
-@pytest.mark.parametrize(
-    "password", ["a" * 20, " " * 20, "ab" * 9, "Aa" * 9, "121212121212343434"]
-)
+@pytest.mark.parametrize("password", ["a" * 20, " " * 20, "ab" * 9, "Aa" * 9, "121212121212343434"])
 async def test_the_same_few_characters_are_refused(client: AsyncClient, password: str) -> None:
     assert await sign_up(client, password) == 422
 

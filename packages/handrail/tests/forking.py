@@ -47,7 +47,6 @@ IMPORTED = (
     "postgast",
     "psycopg",
     "pwdlib.hashers.argon2",
-    "pydantic_settings",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.ext.asyncio",

@@ -232,8 +232,8 @@ def tolerated(table: dict[str, Any], path: Path) -> tuple[Tolerated, ...]:
 def read_environment(root: Path) -> dict[str, str]:
     """Return the process environment on top of the project's `.env`, with names in capitals.
 
-    As pydantic-settings sees them in the application: case does not matter, and what is empty is not set. Otherwise
-    the two could choose different databases.
+    As the application sees them, with pydantic-settings or as the starter does: case does not matter, and what is empty
+    is not set. Otherwise the two could choose different databases.
     """
     sources: list[Mapping[str, str | None]] = [os.environ]
     dotenv = root / ".env"
