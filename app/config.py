@@ -54,7 +54,7 @@ def _looks_like(example: str, pattern: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-HOST = r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?"
+HOST = r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:([1-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?"
 SmtpUrl = Annotated[
     SecretStr,
     _looks_like("smtp://user:password@host:587, or smtps:// for TLS from the first byte", rf"smtps?://(\S+@)?{HOST}/?"),

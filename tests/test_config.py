@@ -103,7 +103,10 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
             ("PUBLIC_URL", url)
             for url in ("javascript:alert(1)", "www.example.com", "https://", "http://x?token=secret")
         ],
-        *[("SMTP_URL", url) for url in ("https://secret@host", "smtp://", "secret", "smtp://host:port")],
+        *[
+            ("SMTP_URL", url)
+            for url in ("https://secret@host", "smtp://", "secret", "smtp://host:port", "smtp://host:65536")
+        ],
         *[("PASSWORD_MIN_LENGTH", length) for length in ("7", "65", "secret")],
         *[("ACCESS_MINUTES", minutes) for minutes in ("0", "16")],
         *[("DOCS", "perhaps"), ("SESSION_DAYS", "0"), ("SIGN_UPS_PER_HOUR", "0"), ("DATABASE_POOL_SIZE", "-1")],
