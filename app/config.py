@@ -76,7 +76,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
 
     environment: Literal["development", "production"] = "development"
     database_url: Annotated[SecretStr, AfterValidator(_as_dsn)]
-    # Connections of one process at most. PostgreSQL allows 100 in all, unless it is configured otherwise.
+    # Connections of one process for transactions; 8 more are for lookups. PostgreSQL allows 100 unless told otherwise.
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
 
     # Where people reach the user interface; links in mails lead there.

@@ -8,10 +8,10 @@ from blocking import until_blocked
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, join, log_in, read_mails, read_token
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.models import LoginSession
+from app.auth.models import Attempt, LoginSession
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -171,3 +171,22 @@ async def test_a_user_is_deleted_meanwhile(
 
     assert (await waiting).status_code in (401, 404, 409, 204)
     assert await session.scalar(select(func.count()).select_from(LoginSession)) == 0
+
+
+async def test_who_waits_to_be_counted_keeps_nobody_else_waiting(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """Attempts from one network wait for each other; all else goes on."""
+    ada = await join(app, client)
+    await session.execute(update(Attempt).values(count=Attempt.count))
+    login = {"email": ada.email, "password": "not the password"}
+
+    waiting = [asyncio.create_task(client.post("/auth/login", json=login)) for _ in range(8)]
+    await until_blocked(session, requests=2)
+    answer = await ada.send("GET", "/users/me")
+    still_waiting = not any(task.done() for task in waiting)
+    await session.rollback()
+
+    assert answer.status_code == 200
+    assert still_waiting
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {401}

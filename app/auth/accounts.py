@@ -68,7 +68,7 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     """A link to confirm the address is mailed. The answer does not tell whether it has an account."""
     _check_new(visit, new.password, new)
     limit = Limit("sign-up from one network", visit.settings.sign_ups_per_hour, timedelta(hours=1))
-    await admit(visit.lookups, limit.of(visit.network))
+    await admit(visit.attempts, limit.of(visit.network))
     password_hash = await visit.passwords.hash(new.password)
     mailable, token = await may_mail(visit, new.email), token_urlsafe(32)
     key_hash = digest(idempotency_key) if idempotency_key else None
@@ -112,10 +112,10 @@ async def login(body: schemas.Login, visit: ThisVisit) -> Tokens:
     account = await _find_account(visit, body.email)
     limits = _login_limits(visit, body.email, known=bool(account and account.known_network))
     with structlog.contextvars.bound_contextvars(user_id=str(account.id) if account else None):
-        await admit(visit.lookups, *limits)
+        await admit(visit.attempts, *limits)
         fits, renewed = await visit.passwords.verify(body.password, account.password_hash if account else None)
         if account and fits:
-            await succeed(visit.lookups, *limits)
+            await succeed(visit.attempts, *limits)
             async with visit.sessions.begin() as session:
                 if await _still_the_same(session, account):
                     if renewed:
@@ -143,7 +143,7 @@ async def login_from_docs(request: Request, visit: ThisVisit) -> Tokens:
 @router.post("/forgot-password", status_code=202, responses=problems(429))
 async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
     """A link is mailed; to an address without an account, that there is none."""
-    await admit(visit.lookups, FORGOT_NETWORK.of(visit.network))
+    await admit(visit.attempts, FORGOT_NETWORK.of(visit.network))
     if await may_mail(visit, body.email):
         async with visit.sessions.begin() as session:
             found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
@@ -169,7 +169,7 @@ async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Token
         log.info("password reset", user_id=str(owner.id))
         tokens = open_session(session, owner.id, visit)
     # So the owner gets in, even while others fail to on purpose.
-    await succeed(visit.lookups, *_login_limits(visit, owner.email, known=False))
+    await succeed(visit.attempts, *_login_limits(visit, owner.email, known=False))
     return tokens
 
 
@@ -237,12 +237,12 @@ async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit:
 
 async def _confirm_password(visit: Visit, caller: Caller, body: schemas.PasswordOnly) -> Account:
     account, limit = await _find_account(visit, caller.email), LOGIN_HERE.of(visit.network, str(caller.id))
-    await admit(visit.lookups, limit)
+    await admit(visit.attempts, limit)
     fits, _ = await visit.passwords.verify(body.password, account.password_hash if account else None)
     if not account or not fits:
         log.warning("password wrong", user_id=str(caller.id))
         raise Problem(403, "This is not your password.", title="Wrong password")
-    await succeed(visit.lookups, limit)
+    await succeed(visit.attempts, limit)
     return account
 
 
@@ -252,7 +252,7 @@ def _check_new(visit: Visit, password: str, owner: NewAccount | User | Caller, f
 
 
 async def _find_account(visit: Visit, email: str) -> Account | None:
-    rows = await visit.lookups.fetch(ACCOUNT, email=email, network=visit.network)
+    rows = await visit.attempts.fetch(ACCOUNT, email=email, network=visit.network)
     return Account(*rows[0]) if rows else None
 
 

@@ -33,7 +33,7 @@ MAIL_ADDRESS = Limit("mail to one address", 20, timedelta(hours=1))
 
 async def may_mail(visit: Visit, email: str) -> bool:
     address = folded(email)
-    if await take(visit.lookups, MAIL_HERE.of(visit.network, address), MAIL_ADDRESS.of(address)):
+    if await take(visit.attempts, MAIL_HERE.of(visit.network, address), MAIL_ADDRESS.of(address)):
         log.warning("mail withheld")
         return False
     return True

@@ -8,16 +8,22 @@ from fastapi import APIRouter, FastAPI
 from app import background
 from app.auth import accounts, sessions
 from app.auth.passwords import Passwords
+from app.database import Lookups
 
 CLEAN_UP_SECONDS = 3600
+ATTEMPT_CONNECTIONS = 2  # for counting attempts; those from one network wait for each other, and nobody else for them
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.identify = sessions.identify
     app.state.passwords = Passwords()
-    async with background.every(CLEAN_UP_SECONDS, lambda: accounts.clean_up(app.state.sessions)):
-        yield
+    app.state.attempts = Lookups(app.state.settings.database_url.get_secret_value(), ATTEMPT_CONNECTIONS)
+    try:
+        async with background.every(CLEAN_UP_SECONDS, lambda: accounts.clean_up(app.state.sessions)):
+            yield
+    finally:
+        app.state.attempts.close()
 
 
 router = APIRouter(lifespan=lifespan)

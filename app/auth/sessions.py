@@ -45,7 +45,7 @@ class Visit(NamedTuple):
     """What a request brings along, and the answer that may get cookies."""
 
     sessions: async_sessionmaker[AsyncSession]
-    lookups: Lookups
+    attempts: Lookups
     passwords: Passwords
     settings: Settings
     network: str
@@ -56,7 +56,7 @@ class Visit(NamedTuple):
 async def _visit_of(request: Request, response: Response) -> Visit:
     state, network = request.app.state, network_of(request.scope["state"]["address"])
     device = "".join(filter(str.isprintable, request.headers.get("user-agent", "")[:DEVICE_LENGTH]))
-    return Visit(state.sessions, state.lookups, state.passwords, state.settings, network, device, response)
+    return Visit(state.sessions, state.attempts, state.passwords, state.settings, network, device, response)
 
 
 ThisVisit = Annotated[Visit, Depends(_visit_of)]
