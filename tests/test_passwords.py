@@ -205,7 +205,7 @@ def test_the_busier_the_process_the_longer_hashing_rests(busy: float, rest: floa
 
 @pytest.mark.parametrize("threads", [1, 2])
 async def test_a_rest_delays_later_hashes_and_not_this_answer(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    """For so long that all threads together begin ten a second at most."""
+    """For so long that all threads together begin five a second at most."""
     monkeypatch.setattr("os.cpu_count", lambda: threads + 1)
     monkeypatch.setattr(passwords, "_rest", lambda _seconds, _busy: 60)
     hashing = Passwords()

@@ -23,7 +23,7 @@ MAX_BYTES = 1024
 DIFFERENT = 5  # characters that a password must have at least
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
-MAX_REST = 0.1  # seconds between two of them, of all threads together, while the process is busy with other requests
+MAX_REST = 0.2  # seconds between two of them, of all threads together, while the process is busy with other requests
 
 # The cheaper of OWASP's equivalent choices: 19 MiB and two passes. Old hashes are renewed at the next login.
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
