@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 BUSY = {"53300", "57P03"}  # too many connections; starting up or shutting down
 STOPPED = "57014"  # a statement, by statement_timeout or a person
 CUT_OFF = {"08000", "08001", "08003", "08006"}  # no answer of a server, but how asyncpg says that none came

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alembic.util import CommandError, msg
 from sqlalchemy.exc import DBAPIError
 
-from handrail.connection import INSUFFICIENT_PRIVILEGE, POOLED, ServerMessage, was_interrupted
+from handrail.connection import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, POOLED, ServerMessage, was_interrupted
 from handrail.errors import (
     AccessDeniedError,
     BlockedError,
@@ -37,7 +37,6 @@ KINDS = {
     "26000": PoolerError,
     INSUFFICIENT_PRIVILEGE: AccessDeniedError,
 }
-LOCKED = "55P03"
 ADVICE = {
     DiskFullError: "The server has no space left: free some, or give the volume more.",
     StatementTimeoutError: "The statement was cancelled, by statement_timeout of the role or database or by a person. "
@@ -117,7 +116,7 @@ def refused(error: DBAPIError) -> HandrailError:
     message = ServerMessage.of(error)
     if error.connection_invalidated:
         return DatabaseUnavailableError(f"the connection was lost ({message.text}). Run the same command again.")
-    if message.sqlstate == LOCKED:
+    if message.sqlstate == LOCK_NOT_AVAILABLE:
         return BlockedError(
             "another session holds a table so that nobody can look at it. `handrail status` names it; run the same "
             "command again when it is done."

@@ -51,8 +51,7 @@ class LazyGroup(click.Group):
             super().invoke(ctx)
         except KeyboardInterrupt:
             # click's own "Aborted!" ends with 1, which is what commands say that have found something.
-            click.echo(f"{click.style('error:', fg='red', bold=True)} interrupted.", err=True, color=colour())
-            ctx.exit(128 + signal.SIGINT)
+            fail("interrupted.", 128 + signal.SIGINT)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -72,7 +71,7 @@ def main() -> None:
     try:
         handrail(prog_name="handrail")
     except HandrailError as error:
-        fail(error)
+        fail(error, error.exit_code)
     except Exception as error:
         if "sqlalchemy.exc" not in sys.modules:  # a command that has nothing to do with any database
             raise
@@ -82,13 +81,14 @@ def main() -> None:
             raise
         from handrail.failures import refused
 
-        fail(refused(error))
+        told = refused(error)
+        fail(told, told.exit_code)
 
 
-def fail(error: HandrailError) -> NoReturn:
-    """End with one message and the fault's exit code."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True, color=colour())
-    sys.exit(error.exit_code)
+def fail(said: object, exit_code: int) -> NoReturn:
+    """End with one message and this exit code."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {said}", err=True, color=colour())
+    sys.exit(exit_code)
 
 
 def colour() -> bool | None:

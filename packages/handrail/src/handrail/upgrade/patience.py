@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from handrail.connection import ServerMessage
+from handrail.connection import LOCK_NOT_AVAILABLE, ServerMessage
 from handrail.errors import BlockedError
 
-# lock_not_available (of lock_timeout), deadlock_detected
-BLOCKED = {"55P03", "40P01"}
+# Of lock_timeout, and deadlock_detected.
+BLOCKED = {LOCK_NOT_AVAILABLE, "40P01"}
 FIRST_PAUSE = 0.5
 # After waits of one second: others are held up a fifth of the time at most.
 LONGEST_PAUSE = 4.0

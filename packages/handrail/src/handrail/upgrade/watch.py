@@ -20,22 +20,22 @@ QUIET_SECONDS = 0.3  # a statement that is faster is not worth a look
 LOOK_SECONDS = 0.2
 TELL_SECONDS = 10.0  # how often progress is told where nobody looks; on a terminal every second
 
+SESSION = """a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
+        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds"""
 BLOCKERS = text(
-    """
-    SELECT a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
-        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
+    f"""
+    SELECT {SESSION}
     FROM unnest(pg_blocking_pids(:pid)) AS blocking JOIN pg_stat_activity a ON a.pid = blocking
-    """
+    """  # noqa: S608 - no input
 )
 # Who has a lock that not even a look at the table's definition gets past.
 HOLDERS = text(
-    """
-    SELECT DISTINCT a.pid, a.usename, a.state, left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80) AS query,
-        extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds
+    f"""
+    SELECT DISTINCT {SESSION}
     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
+    """  # noqa: S608 - no input
 )
 # PostgreSQL sets a measure that says nothing about the phase back to 0.
 # (https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING)
