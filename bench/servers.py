@@ -36,18 +36,8 @@ NOT_SERVING = ("handrail",)
 # What the peer needs. Where we have a package too it is the same version: the designs are compared.
 SHARED = ("fastapi", "pydantic", "pwdlib", "psycopg", "sqlalchemy", "starlette", "uvicorn", "uvloop", "httptools")
 REQUIREMENTS = (
-    *(
-        "sqlmodel==0.0.50",
-        "pydantic-settings",
-        "pyjwt",
-        "bcrypt",
-        "python-multipart",
-        "email-validator",
-        "emails",
-        "jinja2",
-        "sentry-sdk",
-    ),
-    *("psycopg-binary", "argon2-cffi"),
+    *("sqlmodel==0.0.50", "pydantic-settings", "pyjwt", "bcrypt", "python-multipart", "email-validator"),
+    *("emails", "jinja2", "sentry-sdk", "psycopg-binary", "argon2-cffi"),
     *(f"{name}=={version(name)}" for name in SHARED),
 )
 FILL = """
