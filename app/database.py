@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
 import asyncpg
@@ -54,13 +55,16 @@ def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
 
 
 class Lookup:
-    """A statement that is turned into SQL once. What changes are its `bindparam`s."""
+    """A statement that is turned into SQL once, when it is first used. What changes are its `bindparam`s."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled: Any = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
-        self.sql: str = compiled.string
-        self.parameters: list[str] = compiled.positiontup
-        self.constants: dict[str, object] = compiled.params
+        self.statement = statement
+
+    @cached_property
+    def compiled(self) -> tuple[str, list[str], dict[str, object]]:
+        """The SQL, the names of its parameters in their order, and the values of those that do not change."""
+        compiled: Any = self.statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+        return compiled.string, compiled.positiontup, compiled.params
 
 
 class Lookups:
@@ -92,8 +96,9 @@ class Lookups:
         try:
             if connection is None or connection.is_closed():
                 connection = await connect(self._dsn)
-            parameters = (values.get(name, lookup.constants[name]) for name in lookup.parameters)
-            rows: Sequence[asyncpg.Record] = await connection.fetch(lookup.sql, *parameters)
+            sql, names, constants = lookup.compiled
+            parameters = (values.get(name, constants[name]) for name in names)
+            rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *parameters)
             return rows
         except CONNECTION_LOST:
             if connection:

@@ -44,7 +44,7 @@ def counted(app: FastAPI) -> Iterator[list[str]]:
         statements.append(statement)
 
     def fetch_noted(lookup: Lookup, values: dict[str, object]) -> object:
-        statements.append(lookup.sql)
+        statements.append(lookup.compiled[0])
         return fetch(lookup, values)
 
     event.listen(engine, "before_cursor_execute", note)

@@ -2,16 +2,35 @@
 
 import asyncio
 import gc
+import json
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 import uvicorn
+from process import ROOT
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from app.config import Settings
+from app.main import create_app
 from app.server import Server
 
 pytestmark = pytest.mark.anyio
+
+AT_THE_START = """
+import json, sys
+from app.server import import_fastapi
+import_fastapi()
+import app.main, fastapi.openapi.models
+late = {"aiosmtplib", "alembic", "email_validator", "zxcvbn"}
+known, built = set(sys.modules), fastapi.openapi.models.OpenAPI.__pydantic_complete__
+from pydantic import EmailStr, TypeAdapter
+TypeAdapter(EmailStr).validate_python("ada@example.com")
+print(json.dumps([sorted(late & known), built, app.main.app.openapi()]))
+"""
 
 
 async def tell_of_garbage(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,3 +51,11 @@ async def test_garbage_is_collected_while_requests_are_answered_but_not_among_wh
             gc.unfreeze()
     writer.close()
     assert answer.endswith(b"True True")
+
+
+def test_the_start_leaves_out_what_only_some_requests_need_and_they_miss_nothing() -> None:
+    variables = os.environ | {"DATABASE_URL": "postgresql:///unused"}
+    told = subprocess.check_output([sys.executable, "-c", AT_THE_START], cwd=ROOT, env=variables)
+    imported, built, document = json.loads(told)
+    assert (imported, built) == ([], False)
+    assert document == create_app(Settings.model_validate({"database_url": "postgresql:///unused"})).openapi()

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.users.models import Role
@@ -13,6 +12,8 @@ MAX_FIELDS = 100
 
 
 def valid_email(value: str) -> str:
+    from email_validator import EmailNotValidError, validate_email  # with the first: a start need not wait for it
+
     try:
         return validate_email(value, check_deliverability=False).normalized
     except EmailNotValidError:
