@@ -59,6 +59,8 @@ class Protocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
     def on_headers_complete(self) -> None:
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            raise ValueError("two hosts")  # what is raised in here is answered with 400
         self._deadline.cancel()
         self._deadline = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()

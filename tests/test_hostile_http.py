@@ -22,6 +22,7 @@ AMBIGUOUS = {
     "unknown encoding": HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "chunk without a size": CHUNKED + b"x\r\n{}\r\n0\r\n\r\n",
     "blank in a name": HEAD + b"Content-Length : 2\r\n\r\n{}",
+    "two hosts": b"GET /health/live HTTP/1.1\r\nHost: service\r\nHost: other\r\n\r\n",
     "NUL in a value": b"GET /health/live HTTP/1.1\r\nHost: service\r\nX-A: a\x00b\r\n\r\n",
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n",
     "unknown version": b"GET /health/live HTTP/9.9\r\nHost: service\r\n\r\n",
