@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, event
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from starlette.requests import HTTPConnection
 
 from app.config import NAME
 from app.errors import Problem
 
-CONNECT_TIMEOUT = 2  # seconds
-POOL_TIMEOUT = 2  # seconds that a request waits for a connection when all are in use
+CONNECT_TIMEOUT = 1.5  # seconds
+POOL_TIMEOUT = 1.5  # seconds that a request waits for a connection when all are in use
 COMMAND_TIMEOUT = 6  # seconds for one statement; only matters when the server is gone without a word
 CONNECTION_LOST = (
     *(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError),
@@ -44,7 +45,7 @@ async def connect(dsn: str) -> asyncpg.Connection:
 
 def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
     """Return an engine of at most `pool_size` connections. It connects when it is first used, and again when needed."""
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",  # asyncpg reads the URL itself: it understands more of it than SQLAlchemy does
         async_creator=lambda: connect(dsn),
         pool_size=pool_size,
@@ -52,6 +53,13 @@ def create_engine(dsn: str, pool_size: int) -> AsyncEngine:
         pool_timeout=POOL_TIMEOUT,
         hide_parameters=True,  # in logs and tracebacks: they hold people's data
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError  # so the pool makes another one; to ask the server each time would be a round trip
 
 
 class Lookup:
@@ -70,8 +78,8 @@ class Lookup:
 class Lookups:
     """A few connections for lookups, straight through the driver: that takes a fifth of SQLAlchemy's time.
 
-    For what is asked all the time. Each is one statement without a transaction around it, and is sent once more when
-    the connection was lost meanwhile: to do it twice must do no harm.
+    For what is asked all the time. Each is one statement without a transaction around it, and is sent once more, on a
+    new connection, when the old one was lost meanwhile: to do it twice must do no harm.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
@@ -81,35 +89,30 @@ class Lookups:
             self._free.put_nowait(None)  # connects when it is first used, and again when needed
 
     async def fetch(self, lookup: Lookup, **values: object) -> Sequence[asyncpg.Record]:
+        sql, names, constants = lookup.compiled
+        parameters = [values.get(name, constants[name]) for name in names]
+        connection = await self._take()
         try:
-            return await self._fetch(lookup, values)
-        except TimeoutError:
-            raise  # nothing is lost, but nobody answers: who asks has waited long enough
-        except CONNECTION_LOST:
-            return await self._fetch(lookup, values)  # cheaper than to ask whether it is there before each use
-
-    async def _fetch(self, lookup: Lookup, values: dict[str, object]) -> Sequence[asyncpg.Record]:
-        try:
-            connection = self._free.get_nowait() if self._free.qsize() else await self._wait()
-        except TimeoutError:
-            raise Problem(503, "The service is too busy.") from None
-        try:
-            if connection is None or connection.is_closed():
-                connection = await connect(self._dsn)
-            sql, names, constants = lookup.compiled
-            parameters = (values.get(name, constants[name]) for name in names)
-            rows: Sequence[asyncpg.Record] = await connection.fetch(sql, *parameters)
-            return rows
-        except CONNECTION_LOST:
-            if connection:
-                connection.terminate()
-            raise
+            if connection and not connection.is_closed():
+                try:
+                    return await connection.fetch(sql, *parameters)  # type: ignore[no-any-return]
+                except (TimeoutError, ValueError):
+                    raise  # nothing is lost: who asks has waited long enough, or the value is none
+                except CONNECTION_LOST:
+                    connection.terminate()  # noticed only now: cheaper than to ask whether it is there before each use
+            connection = await connect(self._dsn)
+            return await connection.fetch(sql, *parameters)  # type: ignore[no-any-return]
         finally:
             self._free.put_nowait(connection)
 
-    async def _wait(self) -> asyncpg.Connection | None:
-        async with asyncio.timeout(POOL_TIMEOUT):
-            return await self._free.get()
+    async def _take(self) -> asyncpg.Connection | None:
+        if self._free.qsize():
+            return self._free.get_nowait()
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT):
+                return await self._free.get()
+        except TimeoutError:
+            raise Problem(503, "The service is too busy.") from None
 
     def close(self) -> None:
         while not self._free.empty():

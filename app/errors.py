@@ -68,9 +68,9 @@ class Problem(Exception):
         return Response(json.dumps(content), self.status, self.headers, MEDIA_TYPE)
 
 
-def invalid_field(field: str, message: str, title: str = "") -> Problem:
-    """Return what only the service can judge about a field of the body."""
-    error = {"location": ["body", field], "message": message, "type": "value_error"}
+def invalid_field(field: str, message: str, title: str = "", where: str = "body") -> Problem:
+    """Return what only the service can judge about a field of the body, or a header."""
+    error = {"location": [where, field], "message": message, "type": "value_error"}
     return Problem(422, INVALID, title, errors=[error])
 
 
@@ -84,7 +84,7 @@ def as_problem(error: Exception) -> Problem | None:
             return Problem(error.status_code, detail, headers=error.headers)
         case RequestValidationError():
             return Problem(422, INVALID, errors=[_invalid_input(entry) for entry in error.errors()[:20]])
-        case DBAPIError() if _unstorable(error):
+        case DBAPIError() | PostgresError() | InterfaceError() if _unstorable(error):
             return Problem(422, "The request holds a value that cannot be stored.", errors=[])
         case DBAPIError() if sqlstate(error) in OVERTAKEN:
             return Problem(409, "Another request has changed the same thing meanwhile.")
@@ -113,9 +113,10 @@ def _of_database(error: TimeoutError) -> bool:
     return any(module.partition(".")[0] == "asyncpg" for module in modules)
 
 
-def _unstorable(error: DBAPIError) -> bool:
+def _unstorable(error: Exception) -> bool:
     # A number that does not fit, or half a character, is noticed by asyncpg before PostgreSQL sees it.
-    return sqlstate(error) in UNSTORABLE or isinstance(error.driver_exception.__cause__, OverflowError | UnicodeError)
+    cause = getattr(error, "driver_exception", error).__cause__
+    return sqlstate(error) in UNSTORABLE or isinstance(cause, OverflowError | UnicodeError)
 
 
 def _invalid_input(error: Mapping[str, Any]) -> dict[str, object]:

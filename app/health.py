@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
-DEADLINE = 2  # seconds
+DEADLINE = 1.5  # seconds
 VERSION_TABLE, JOURNAL = (f'"{SCHEMA}".{name}' for name in ("alembic_version", "handrail_journal"))
 EDITED = "The database was changed by hand: `handrail drift` shows it, and both ways out."
 VERSIONS = Lookup(select(column("version_num", String)).select_from(table("alembic_version", schema=SCHEMA)))

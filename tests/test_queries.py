@@ -38,22 +38,22 @@ async def root(app: FastAPI, client: AsyncClient) -> Person:
 def counted(app: FastAPI) -> Iterator[list[str]]:
     """Collect the statements that are sent to the database meanwhile, by SQLAlchemy or as lookups."""
     engine, lookups, statements = app.state.sessions.kw["bind"].sync_engine, app.state.lookups, list[str]()
-    fetch = lookups._fetch
+    fetch = lookups.fetch
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    def fetch_noted(lookup: Lookup, values: dict[str, object]) -> object:
+    def fetch_noted(lookup: Lookup, **values: object) -> object:
         statements.append(lookup.compiled[0])
-        return fetch(lookup, values)
+        return fetch(lookup, **values)
 
     event.listen(engine, "before_cursor_execute", note)
-    lookups._fetch = fetch_noted
+    lookups.fetch = fetch_noted
     try:
         yield statements
     finally:
         event.remove(engine, "before_cursor_execute", note)
-        lookups._fetch = fetch
+        lookups.fetch = fetch
 
 
 async def test_reading_oneself_is_one_query(app: FastAPI, root: Person) -> None:
