@@ -7,6 +7,7 @@ from httpx2 import AsyncClient
 from people import PASSWORD, join, log_in, read_mails, read_token
 
 from app import clock
+from app.auth.throttle import Limit
 from app.users.models import Role
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -50,6 +51,7 @@ async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client:
     other = await client.post("/auth/sign-up", json=ADA | {"name": "Eve"}, headers=key)
 
     assert [answer.status_code for answer in (*answers, other)] == [202, 202, 422]
+    assert other.json()["errors"][0]["location"] == ["header", "Idempotency-Key"]
     assert len(await read_mails(app, ADA["email"])) == 1
 
 
@@ -236,3 +238,34 @@ async def test_cookies_need_the_csrf_header(app: FastAPI, client: AsyncClient) -
     assert (await client.get("/users/me", headers=cookie)).status_code == 200
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie)).status_code == 403
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie | {"x-csrf": "1"})).status_code == 200
+
+
+async def test_who_sends_others_mail_cannot_keep_the_owner_out(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sign-ups with somebody's address use up mails of their own kind only; the link for a new password still comes."""
+    ada = await join(app, client)
+    monkeypatch.setattr("app.auth.links.MAIL_ADDRESS", Limit("mail", 2, timedelta(hours=1)))
+    for _ in range(4):
+        await client.post("/auth/sign-up", json=ADA)
+    await read_mails(app, ada.email)
+
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+
+    assert await read_token(app, ada.email)
+
+
+async def test_a_link_is_worth_nothing_while_its_user_is_deactivated(app: FastAPI, client: AsyncClient) -> None:
+    """Else the administrator who opens the account again would open sessions that nobody has seen begin."""
+    ada = await join(app, client)
+    root = await join(app, client, "root@example.com", "Root", Role.ADMIN)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = {"token": await read_token(app, ada.email), "new_password": "another four words"}
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+    change = {"token": await read_token(app, "new@example.com")}
+    await root.send("PATCH", f"/users/{ada.id}", json={"active": False})
+
+    answers = [await client.post("/auth/reset-password", json=reset)]
+    answers += [await client.post("/auth/confirm-email", json=change)]
+
+    assert [answer.status_code for answer in answers] == [400, 400]

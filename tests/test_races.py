@@ -8,10 +8,11 @@ from blocking import until_blocked
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, join, log_in, read_mails, read_token
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.models import Attempt, LoginSession
+from app.auth.models import Attempt, Credential, LoginSession
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -106,6 +107,59 @@ async def test_ten_changes_of_one_password(app: FastAPI, client: AsyncClient) ->
     assert statuses.count(204) == 1
     assert set(statuses) <= {204, 403, 409}
     await log_in(client, ada.email, new[statuses.index(204)])
+
+
+async def test_changes_of_one_password_in_one_moment(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """All have checked the old one, and wait for the user; none of them waits for another for ever."""
+    ada = await join(app, client)
+    await session.execute(select(User).with_for_update())
+
+    bodies = [{"password": PASSWORD, "new_password": f"{OTHER} {n}"} for n in range(3)]
+    waiting = [asyncio.create_task(ada.send("POST", "/auth/change-password", json=body)) for body in bodies]
+    await until_blocked(session, requests=3)
+    await session.rollback()
+
+    assert sorted(answer.status_code for answer in await asyncio.gather(*waiting)) == [204, 409, 409]
+
+
+async def test_an_outdated_hash_is_renewed_by_several_logins_in_one_moment(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    ada = await join(app, client)
+    outdated = Argon2Hasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    await session.execute(update(Credential).values(password_hash=outdated))
+    await session.commit()
+    await session.execute(select(User).with_for_update())
+
+    waiting = [asyncio.create_task(log_in(client, ada.email)) for _ in range(3)]
+    await until_blocked(session, requests=3)
+    await session.rollback()
+
+    await asyncio.gather(*waiting)
+
+
+@pytest.mark.parametrize("purpose", ["reset", "change"])
+async def test_a_link_is_followed_while_its_user_is_deleted(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, purpose: str
+) -> None:
+    """Both take the user first, and then what is theirs."""
+    ada = await join(app, client)
+    if purpose == "reset":
+        await client.post("/auth/forgot-password", json={"email": ada.email})
+        path, body = "/auth/reset-password", {"token": await read_token(app, ada.email), "new_password": OTHER}
+    else:
+        await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+        path, body = "/auth/confirm-email", {"token": await read_token(app, "new@example.com")}
+    await session.execute(select(Credential).with_for_update())
+
+    deleting = asyncio.create_task(ada.send("POST", "/auth/delete-account", json={"password": PASSWORD}))
+    await until_blocked(session)
+    following = asyncio.create_task(client.post(path, json=body))
+    await until_blocked(session, requests=2)
+    await session.rollback()
+
+    assert (await deleting).status_code == 204
+    assert (await following).status_code == 400
 
 
 async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None:

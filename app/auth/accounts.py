@@ -5,7 +5,7 @@ and what was counted against an attacker stays counted when the answer is an err
 cases run the same statements, and only the mail differs.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from typing import Annotated, NamedTuple
 from urllib.parse import parse_qs
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import clock
 from app.auth import schemas
-from app.auth.links import SIGN_UP_HOURS, invalid_link, mail, may_mail, new_email_token, usable, use_email_token
+from app.auth.links import SIGN_UP_HOURS, invalid_link, mail, may_mail, new_email_token, owner_of, use_email_token
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignUp
 from app.auth.passwords import refusal
 from app.auth.schemas import NewAccount, Sent, Tokens
@@ -52,12 +52,13 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, patt
 class Account(NamedTuple):
     id: UUID
     password_hash: str
+    changed_at: datetime  # the password; a hash that is renewed is none that has changed
     known_network: bool  # the owner has logged in from there
 
 
 HERE = exists().where(LoginSession.user_id == User.id, LoginSession.network == bindparam("network"))
 ACCOUNT = Lookup(
-    select(User.id, Credential.password_hash, HERE)
+    select(User.id, Credential.password_hash, Credential.changed_at, HERE)
     .join(Credential)
     .where(users.has_email(bindparam("email", type_=Text)), User.active)
 )
@@ -70,7 +71,7 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     limit = Limit("sign-up from one network", visit.settings.sign_ups_per_hour, timedelta(hours=1))
     await admit(visit.attempts, limit.of(visit.network))
     password_hash = await visit.passwords.hash(new.password)
-    mailable, token = await may_mail(visit, new.email), token_urlsafe(32)
+    mailable, token = await may_mail(visit, new.email, "sign up"), token_urlsafe(32)
     key_hash = digest(idempotency_key) if idempotency_key else None
     row = insert(SignUp).values(email=new.email, name=new.name, password_hash=password_hash, token_hash=digest(token))
     row = row.values(idempotency_hash=key_hash, expires_at=clock.now() + timedelta(hours=SIGN_UP_HOURS))
@@ -92,7 +93,8 @@ async def _check_repetition(visit: Visit, new: NewAccount, has_key: ColumnElemen
         raise Problem(409, "The request of this Idempotency-Key has just been used up.", title="Changed meanwhile")
     same, _ = await visit.passwords.verify(new.password, first.password_hash)
     if not same or (first.email, first.name) != (new.email, new.name):
-        raise invalid_field("Idempotency-Key", "was sent with another request before", title="Idempotency key reused")
+        message = "was sent with another request before"
+        raise invalid_field("Idempotency-Key", message, title="Idempotency key reused", where="header")
 
 
 @router.post("/confirm-sign-up", status_code=201, response_model=UserRead, responses=problems(409))
@@ -144,9 +146,10 @@ async def login_from_docs(request: Request, visit: ThisVisit) -> Tokens:
 async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
     """A link is mailed; to an address without an account, that there is none."""
     await admit(visit.attempts, FORGOT_NETWORK.of(visit.network))
-    if await may_mail(visit, body.email):
+    if await may_mail(visit, body.email, "reset"):
         async with visit.sessions.begin() as session:
             found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
+            found = found.with_for_update(read=True, key_share=True)  # nobody deletes them until the commit
             user_id, address, name = (await session.execute(found)).one_or_none() or (None, body.email, body.email)
             token = new_email_token(session, user_id, "reset_password")
             mail(session, visit, address, name, "reset" if user_id else "reset_unknown", token)
@@ -157,14 +160,13 @@ async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
 async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Tokens:
     """Set a new password with the token of the mail. It ends all sessions and opens one."""
     async with visit.sessions() as session:
-        found = select(User).join(EmailToken).where(*usable(body.token, "reset_password"))
-        owner = await session.scalar(found)
+        owner = await session.scalar(owner_of(body.token, "reset_password"))
     if owner is None:
         raise invalid_link()
     _check_new(visit, body.new_password, owner, field="new_password")
     password_hash = await visit.passwords.hash(body.new_password)
     async with visit.sessions.begin() as session:
-        await use_email_token(session, body.token, "reset_password")
+        owner, _ = await use_email_token(session, body.token, "reset_password")
         await _set_password(session, visit, owner, password_hash)
         log.info("password reset", user_id=str(owner.id))
         tokens = open_session(session, owner.id, visit)
@@ -186,11 +188,11 @@ async def change_password(body: schemas.PasswordChange, caller: CurrentUser, vis
         log.info("password changed", user_id=str(caller.id))
 
 
-@router.post("/change-email", status_code=202, responses=problems(401, 403, 429))
+@router.post("/change-email", status_code=202, responses=problems(401, 403, 409, 429))
 async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: ThisVisit) -> Sent:
     """A link is mailed to the new address; the old one stays until it is followed."""
     await _confirm_password(visit, caller, body)
-    if await may_mail(visit, body.new_email):
+    if await may_mail(visit, body.new_email, "new address"):
         async with visit.sessions.begin() as session:
             taken = await session.scalar(select(exists().where(users.has_email(body.new_email), User.id != caller.id)))
             token = new_email_token(session, None if taken else caller.id, "change_email", body.new_email)
@@ -198,15 +200,12 @@ async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: Th
     return Sent()
 
 
-@router.post("/confirm-email", status_code=204, responses=problems(404, 409))
+@router.post("/confirm-email", status_code=204, responses=problems(409))
 async def confirm_email(body: schemas.Confirmation, session: Session, visit: ThisVisit) -> None:
-    used = await use_email_token(session, body.token, "change_email")
-    if used.user_id is None:
-        raise invalid_link()
-    user = await users.get_user(session, used.user_id)
+    user, new_email = await use_email_token(session, body.token, "change_email")
     mail(session, visit, user.email, user.name, "email_changed")
     with users.unique_email():
-        changed = update(User).where(User.id == user.id).values(email=used.new_email, version=User.version + 1)
+        changed = update(User).where(User.id == user.id).values(email=new_email, version=User.version + 1)
         await session.execute(changed)
     await session.execute(delete(EmailToken).where(EmailToken.user_id == user.id))
     log.info("e-mail address changed", user_id=str(user.id))
@@ -236,13 +235,14 @@ async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit:
 
 
 async def _confirm_password(visit: Visit, caller: Caller, body: schemas.PasswordOnly) -> Account:
-    account, limit = await _find_account(visit, caller.email), LOGIN_HERE.of(visit.network, str(caller.id))
-    await admit(visit.attempts, limit)
+    account, caller_id = await _find_account(visit, caller.email), str(caller.id)
+    limits = LOGIN_HERE.of(visit.network, caller_id), LOGIN_ACCOUNT.of(caller_id)
+    await admit(visit.attempts, *limits)
     fits, _ = await visit.passwords.verify(body.password, account.password_hash if account else None)
     if not account or not fits:
         log.warning("password wrong", user_id=str(caller.id))
         raise Problem(403, "This is not your password.", title="Wrong password")
-    await succeed(visit.attempts, limit)
+    await succeed(visit.attempts, *limits)
     return account
 
 
@@ -258,8 +258,9 @@ async def _find_account(visit: Visit, email: str) -> Account | None:
 
 async def _still_the_same(session: AsyncSession, account: Account) -> bool:
     # Locked until the commit: whoever changes the password or deactivates the user waits, and then ends our session.
-    unchanged = User.id == account.id, User.active, Credential.password_hash == account.password_hash
-    query = select(User.id).join(Credential).where(*unchanged).with_for_update(read=True)
+    # Not shared: two who share it, and then both change it, would wait for each other.
+    unchanged = User.id == account.id, User.active, Credential.changed_at == account.changed_at
+    query = select(User.id).join(Credential).where(*unchanged).with_for_update(key_share=True)
     return await session.scalar(query) is not None
 
 

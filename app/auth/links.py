@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, delete, exists
+from sqlalchemy import ColumnElement, Select, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -17,6 +17,7 @@ from app.auth.throttle import Limit, folded, take
 from app.config import NAME
 from app.errors import Problem
 from app.mail.outbox import post
+from app.users.models import User
 
 log = structlog.get_logger(__name__)
 
@@ -26,14 +27,15 @@ MAILS = Path(__file__).parent / "mails"
 SIGN_UP_HOURS = 24
 LINK_MINUTES = 30
 
-# Mails to one address; more are not sent, and nobody is told.
+# Mails to one address; more are not sent, and nobody is told. Each kind counts for itself: whoever makes us send one
+# must not keep another away, above all that which lets an owner in again.
 MAIL_HERE = Limit("mail to one address because of one network", 3, timedelta(hours=1))
-MAIL_ADDRESS = Limit("mail to one address", 20, timedelta(hours=1))
+MAIL_ADDRESS = Limit("mail to one address", 10, timedelta(hours=1))
 
 
-async def may_mail(visit: Visit, email: str) -> bool:
+async def may_mail(visit: Visit, email: str, kind: str) -> bool:
     address = folded(email)
-    if await take(visit.attempts, MAIL_HERE.of(visit.network, address), MAIL_ADDRESS.of(address)):
+    if await take(visit.attempts, MAIL_HERE.of(kind, visit.network, address), MAIL_ADDRESS.of(kind, address)):
         log.warning("mail withheld")
         return False
     return True
@@ -52,19 +54,25 @@ def new_email_token(session: AsyncSession, user_id: UUID | None, purpose: Purpos
     return token
 
 
-def usable(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
+def _usable(token: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     # Bound to the password: one that was set after the link was made voids it.
     newer = exists().where(Credential.user_id == EmailToken.user_id, Credential.changed_at > EmailToken.created_at)
     known = EmailToken.token_hash == digest(token), EmailToken.purpose == purpose
     return *known, EmailToken.expires_at > clock.now(), ~newer
 
 
-async def use_email_token(session: AsyncSession, token: str, purpose: Purpose) -> EmailToken:
-    deleted = delete(EmailToken).where(*usable(token, purpose))
-    used: EmailToken | None = await session.scalar(deleted.returning(EmailToken))
-    if used is None:
+async def use_email_token(session: AsyncSession, token: str, purpose: Purpose) -> tuple[User, str | None]:
+    """Return whose it is, who stays as they are until the commit, and the new address."""
+    # Whoever deletes a user locks them before all that is theirs; in another order the two would wait for each other.
+    owner = await session.scalar(owner_of(token, purpose).with_for_update(of=User, key_share=True))
+    used = await session.scalar(delete(EmailToken).where(*_usable(token, purpose)).returning(EmailToken))
+    if owner is None or used is None:
         raise invalid_link()
-    return used
+    return owner, used.new_email
+
+
+def owner_of(token: str, purpose: Purpose) -> Select[User]:
+    return select(User).join(EmailToken).where(*_usable(token, purpose), User.active)
 
 
 def invalid_link() -> Problem:

@@ -10,7 +10,7 @@ from app.auth import accounts, sessions
 from app.auth.passwords import Passwords
 from app.database import Lookups
 
-CLEAN_UP_SECONDS = 3600
+CLEAN_UP_SECONDS = 600
 ATTEMPT_CONNECTIONS = 2  # for counting attempts; those from one network wait for each other, and nobody else for them
 
 
