@@ -25,8 +25,8 @@ Send = Callable[[EmailMessage], Awaitable[object]]
 
 LAYOUT = Template((Path(__file__).parent / "layout.html").read_text(encoding="utf-8"))
 FIRST_PAUSE = timedelta(minutes=1)  # longer than any attempt takes; doubled with each
-ATTEMPTS = 12  # for nearly three days
-SMTP_SECONDS = 30
+ATTEMPTS = 13  # for nearly three days
+SEND_SECONDS = 50
 
 
 def post(session: AsyncSession, recipient: str, template: Path, **values: str) -> None:
@@ -36,22 +36,23 @@ def post(session: AsyncSession, recipient: str, template: Path, **values: str) -
     session.add(Mail(recipient=recipient, subject=subject, body=body, due_at=clock.now()))
 
 
-async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, mail_from: str) -> int:
-    """Send what is due; return how many were handed over."""
-    sent = 0
-    while mail := await _take(sessions):
-        try:
+async def deliver(sessions: async_sessionmaker[AsyncSession], send: Send, mail_from: str) -> bool:
+    """Send the mail that is due first; return whether there was one."""
+    mail = await _take(sessions)
+    if mail is None:
+        return False
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
             await send(_compose(mail, mail_from))
-            log.info("mail sent", mail_id=str(mail.id))
-            sent += 1
-        except Exception as error:  # noqa: BLE001 - whatever keeps one mail back must not keep back the others
-            log.warning("mail failed", mail_id=str(mail.id), attempt=mail.attempts, error=type(error).__name__)
-            if mail.attempts < ATTEMPTS:
-                continue
-            log.error("mail given up", mail_id=str(mail.id))  # noqa: TRY400 - an SMTP error names the recipient
-        async with sessions.begin() as session:
-            await session.execute(delete(Mail).where(Mail.id == mail.id))
-    return sent
+        log.info("mail sent", mail_id=str(mail.id))
+    except Exception as error:  # noqa: BLE001 - whatever keeps one mail back must not keep back the others
+        log.warning("mail failed", mail_id=str(mail.id), attempt=mail.attempts, error=type(error).__name__)
+        if mail.attempts < ATTEMPTS:
+            return True
+        log.error("mail given up", mail_id=str(mail.id))  # noqa: TRY400 - an SMTP error names the recipient
+    async with sessions.begin() as session:
+        await session.execute(delete(Mail).where(Mail.id == mail.id))
+    return True
 
 
 async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
@@ -85,13 +86,14 @@ def _as_html(mail: Mail) -> str:
 
 def sender(settings: Settings) -> Send:
     if settings.smtp_url:
-        return _by_smtp(settings.smtp_url.get_secret_value())
+        return _by_smtp(settings.smtp_url.get_secret_value(), settings.environment)
     return _into_folder(settings.mail_folder or ROOT / ".mail", show=settings.environment == "development")
 
 
-def _by_smtp(url: str) -> Send:
+def _by_smtp(url: str, environment: str) -> Send:
     parts = urlsplit(url)
-    tls = parts.scheme == "smtps"
+    tls = parts.scheme == "smtps"  # from the first byte; else as soon as the server offers it, which is no choice
+    must_offer_tls = not tls and parts.password is not None and environment == "production"  # where it gets a password
 
     async def send(message: EmailMessage) -> None:
         import aiosmtplib  # with the first mail: starting the service should not wait for it
@@ -102,8 +104,8 @@ def _by_smtp(url: str) -> Send:
             port=parts.port or (465 if tls else 587),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
-            use_tls=tls,  # where not from the first byte, then as soon as the server offers it
-            timeout=SMTP_SECONDS,
+            use_tls=tls,
+            start_tls=must_offer_tls or None,
         )
 
     return send
