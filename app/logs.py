@@ -4,11 +4,13 @@ Never give a logger an e-mail address, a token or a password. The request's id a
 """
 
 import logging
+import re
 import sys
+from traceback import format_exception
 from typing import Literal
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import ExcInfo, FilteringBoundLogger, Processor
 
 STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 # Both see every line: those of structlog, and those of libraries that use Python's own logging.
@@ -54,8 +56,15 @@ def configure(environment: Literal["development", "production"]) -> FilteringBou
 
 
 def _rendering(environment: Literal["development", "production"]) -> list[Processor]:
-    if environment == "production":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # Values are shown as Python writes them, so that a line break in one cannot begin a line of its own.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    renderer: Processor = structlog.processors.JSONRenderer()
+    if environment == "development":
+        # Values are shown as Python writes them, so that a line break in one cannot begin a line of its own.
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    return [structlog.processors.ExceptionRenderer(_trace), renderer]
+
+
+def _trace(exc_info: ExcInfo) -> str:
+    """Return the traceback, without the values of a row that PostgreSQL tells as DETAIL."""
+    whole = "".join(format_exception(*exc_info)).rstrip()
+    return re.sub(r"(?s)\nDETAIL: .*?(?=\n\[SQL: |\n\n(?:The above|During) |\Z)", "", whole)

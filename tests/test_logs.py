@@ -18,6 +18,8 @@ from httpx2 import AsyncClient
 from people import PASSWORD, join, read_token
 from serving import PRODUCTION, listening, serving
 
+from app.database import Session
+from app.mail.models import Mail
 from app.users.models import Role
 
 EMAIL, NAME, OTHER = "secretive@example.com", "Secretive Person", "another four words"
@@ -173,6 +175,25 @@ async def test_no_line_holds_an_address_a_name_a_token_or_a_password(production:
         if isinstance(secret, str) and secret != "Bearer":
             assert secret not in written
             assert secret.partition("@")[0] not in written
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+async def test_the_trace_of_a_refused_row_does_not_hold_its_values(database: str, environment: str) -> None:
+    """PostgreSQL tells them in the DETAIL of the error, which is part of its text."""
+    async with heard(database, environment=environment) as service:
+
+        @service.app.get("/fault")
+        async def fault(session: Session) -> None:
+            session.add(Mail(recipient=EMAIL, subject=f"{NAME}\n\n{NAME}", body=None, due_at=datetime.now(UTC)))
+            await session.flush()
+
+        async with listening(service.app) as address, AsyncClient() as client:
+            assert (await client.get(f"{address}/fault")).status_code == 500
+        written = service.text()
+
+    assert "NotNullViolationError" in written
+    assert EMAIL not in written
+    assert NAME not in written
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
