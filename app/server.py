@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 HEAD_SIZE = 64 * 1024  # bytes of a request line and headers; while they are incomplete, nobody has counted them yet
 HEADER_SECONDS = 10  # within which a request must have told its headers
 BODY_SECONDS = 60  # within which its body must have followed
+READ_SECONDS = 60  # within which a client must have read of its answer what the system does not take
 LINGER_SECONDS = 2  # for the rest of a body that is not wanted: to close at once would also take back our answer
 IDLE_SECONDS = 2  # that an open connection without a request has for a last one, once we are stopping
 ARRIVAL_SECONDS = 0.2  # in which a connection that has begun to be made is made, and accepted
@@ -38,9 +39,22 @@ ONLY_ESTABLISHED = b"".join(
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1, which reads no request for ever or of any size, and closes a connection when its client knows it."""
 
+    _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def _expect_within(self, seconds: float | None) -> None:
+        """End the connection unless this is called again before; None: the application takes as long as it takes."""
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, self.timeout_keep_alive_handler) if seconds is not None else None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.transport.close()  # once all is sent; whoever does not read that would keep it open for ever
+        self._deadline = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEADER_SECONDS, transport.close)
+        self._expect_within(HEADER_SECONDS)
         self._unread_size = 0  # of what belongs to no body and to no complete head
 
     def data_received(self, data: bytes) -> None:
@@ -49,20 +63,28 @@ class Protocol(HttpToolsProtocol):
         if self._unread_size > HEAD_SIZE and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self._unread.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
+        self._expect_within(None)
+        self.resume_writing()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._deadline.cancel()
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+        self._expect_within(HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
         if [name for name, _ in self.headers].count(b"host") > 1:
             raise ValueError("two hosts")  # what is raised in here is answered with 400
-        self._deadline.cancel()
-        self._deadline = self.loop.call_later(BODY_SECONDS, self.transport.close)
+        self._expect_within(BODY_SECONDS)
         super().on_headers_complete()
         self._unread_size, self.headers = 0, []  # what comes after a body is no header: a proxy has not seen to it
 
@@ -71,16 +93,14 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._deadline.cancel()
         super().on_message_complete()
-        if self.cycle.response_complete:  # uvicorn waits for a next request only from an answer on
-            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+        # uvicorn waits for a next request only from an answer on
+        self._expect_within(self.timeout_keep_alive if self.cycle.response_complete else None)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
-            self._deadline.cancel()
-            self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self._expect_within(LINGER_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
         from app.envelope import SECURITY_HEADERS  # the supervisor, which answers nothing, does without them

@@ -7,16 +7,17 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
 from process import ROOT
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.config import Settings
 from app.main import create_app
-from app.server import Server
+from app.server import Protocol, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +60,41 @@ def test_the_start_leaves_out_what_only_some_requests_need_and_they_miss_nothing
     imported, built, document = json.loads(told)
     assert (imported, built) == ([], False)
     assert document == create_app(Settings.model_validate({"database_url": "postgresql:///unused"})).openapi()
+
+
+@pytest.mark.parametrize("size", [40_000, 10_000_000])
+async def test_who_does_not_read_the_answer_is_cut_off(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is more than the server keeps for a client, or what it keeps when it would end the connection."""
+    monkeypatch.setattr("app.server.READ_SECONDS", 0.05)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(0, size, 1000):
+            yield b"a" * 1000
+
+    async def talk(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(pieces())(scope, receive, send)
+
+    lost = asyncio.Event()
+
+    class Noticed(Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    server = Server(uvicorn.Config(talk, http=Noticed, lifespan="off", log_config=None, timeout_keep_alive=0))
+    with socket.socket() as listener, socket.socket() as client:
+        for end, buffer in ((listener, socket.SO_SNDBUF), (client, socket.SO_RCVBUF)):
+            end.setsockopt(socket.SOL_SOCKET, buffer, 4096)  # so that the system takes next to nothing
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client.connect(listener.getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: service\r\n\r\n")
+        running = asyncio.create_task(server.serve([listener]))
+        try:
+            async with asyncio.timeout(30):
+                await lost.wait()
+        finally:
+            server.should_exit = True
+            client.close()
+            await running
+            gc.unfreeze()
