@@ -33,8 +33,10 @@ TITLES = {
     500: "Internal server error",
     503: "Service unavailable",
 }
-HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "2"}}
 MEDIA_TYPE = "application/problem+json"
+TEXT = {"type": "string"}
+HEADER = {"required": True, "schema": TEXT}
 INVALID = "The request does not have the expected form."
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, TimeoutError)
@@ -133,7 +135,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     documented: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         schema = {"$ref": f"#/components/schemas/{'ValidationProblem' if status == 422 else 'Problem'}"}
-        documented[status] = {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        example = {} if status == 422 else {"example": json.loads(bytes(Problem(status).answer().body))}
+        headers = dict.fromkeys(HEADERS.get(status, ()), HEADER)
+        content = {MEDIA_TYPE: {"schema": schema, **example}}
+        documented[status] = {"description": TITLES[status], "content": content, "headers": headers}
     return documented
 
 
@@ -141,7 +146,6 @@ def _object(required: Mapping[str, object], **optional: object) -> dict[str, Any
     return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
 
 
-TEXT = {"type": "string"}
 PART = {"anyOf": [TEXT, {"type": "integer"}]}
 MEMBERS = {"type": TEXT, "title": TEXT, "status": {"type": "integer"}}
 INPUT_ERROR = _object({"location": {"type": "array", "items": PART}, "message": TEXT, "type": TEXT})
@@ -177,8 +181,7 @@ class ProblemAPI(FastAPI):
             schemas.pop(replaced, None)
         schemas |= SCHEMAS
         for operation in (operation for path in document["paths"].values() for operation in path.values()):
-            documented = [413]  # also where no body is wanted
-            documented += [422] if "422" in operation["responses"] else []
-            documented += [400] if "requestBody" in operation else []
-            operation["responses"] |= {str(status): problem for status, problem in problems(*documented).items()}
+            invalid = [422] if "422" in operation["responses"] else []
+            for status, problem in problems(400, 413, *invalid).items():  # also where no body is wanted
+                operation["responses"][str(status)] = problem
         return document

@@ -180,6 +180,14 @@ async def test_that_a_body_is_too_large_is_documented_everywhere(app: FastAPI, c
     assert all("413" in operation["responses"] for operation in operations)
 
 
+async def test_errors_are_documented_with_their_headers_and_an_example(app: FastAPI) -> None:
+    answers = app.openapi()["paths"]["/auth/login"]["post"]["responses"]
+
+    assert list(answers["429"]["headers"]) == ["Retry-After"]
+    example = answers["429"]["content"]["application/problem+json"]["example"]
+    assert example == {"type": "/problems/too-many-requests", "title": "Too many requests", "status": 429}
+
+
 async def test_body_too_large_in_chunks(client: AsyncClient) -> None:
     """A body of unknown size is refused as soon as it is too large."""
 

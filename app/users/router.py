@@ -1,22 +1,23 @@
 """Users over HTTP: oneself, and for administrators everybody."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import StringConstraints
 
 from app.database import Session
-from app.errors import Problem, problems
+from app.errors import HEADER, Problem, problems
 from app.paging import Limit, Page
 from app.users import service
 from app.users.access import Administrator, Caller, CurrentUser
 from app.users.models import User
 from app.users.schemas import UserAdministration, UserChange, UserRead
 
-router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 403, 503))
+router = APIRouter(prefix="/users", tags=["users"], responses=problems(401, 503))
 
+TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": {"ETag": HEADER}}}
 Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"), Query()]
 
 
@@ -47,31 +48,31 @@ def _tagged(response: Response, user: User | Caller) -> User | Caller:
     return user
 
 
-@router.get("/me", response_model=UserRead)
+@router.get("/me", response_model=UserRead, responses=TAGGED)
 async def get_me(caller: CurrentUser, response: Response) -> User | Caller:
     return _tagged(response, caller)
 
 
-@router.patch("/me", response_model=UserRead, responses=problems(404, 412))
+@router.patch("/me", response_model=UserRead, responses=TAGGED | problems(403, 404, 412))
 async def change_me(
     change: UserChange, versions: ExpectedVersions, caller: CurrentUser, session: Session, response: Response
 ) -> User | Caller:
     return _tagged(response, await service.change_user(session, caller.id, change, versions))
 
 
-@router.get("")
+@router.get("", responses=problems(403))
 async def list_users(
     _: Administrator, session: Session, limit: Limit = 20, cursor: UUID | None = None, search: Search | None = None
 ) -> Page[UserRead]:
     return await service.list_users(session, limit, cursor, search)
 
 
-@router.get("/{user_id}", response_model=UserRead, responses=problems(404))
+@router.get("/{user_id}", response_model=UserRead, responses=TAGGED | problems(404))
 async def get_user(user_id: VisibleUser, session: Session, response: Response) -> User | Caller:
     return _tagged(response, await service.get_user(session, user_id))
 
 
-@router.patch("/{user_id}", response_model=UserRead, responses=problems(404, 409, 412))
+@router.patch("/{user_id}", response_model=UserRead, responses=TAGGED | problems(403, 404, 409, 412))
 async def administer_user(
     user_id: VisibleUser,
     admin: Administrator,
