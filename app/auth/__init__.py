@@ -1,1 +1,1 @@
-"""How people prove who they are: routes and rules (accounts, sessions) → links → passwords, throttle → models."""
+"""How people prove who they are: accounts (what people do) → links → sessions → passwords, throttle → models."""

@@ -98,8 +98,7 @@ def clear_cookies(response: Response) -> None:
 def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
     return (
         LoginSession.ended_at.is_(None),
-        LoginSession.idle_expires_at > now,
-        LoginSession.expires_at > now,
+        LoginSession.idle_expires_at > now,  # which is never later than its end
         LoginSession.created_at >= User.sessions_since,
         User.active.is_(True),
     )
