@@ -8,8 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app.config import Settings
+from app.database import Session
 from app.main import create_app
 
 
@@ -56,8 +58,13 @@ class Cable:
 
 @asynccontextmanager
 async def serve(url: str, **settings: Any) -> AsyncIterator[AsyncClient]:
-    """Run the application in this process."""
+    """Run the application in this process, with a route `/rows` that needs the database."""
     app = create_app(Settings(database_url=SecretStr(url), **settings))
+
+    @app.get("/rows")
+    async def rows(session: Session) -> None:
+        await session.execute(text("SELECT 1"))
+
     transport = ASGITransport(app)
     async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url="http://service") as client:
         yield client

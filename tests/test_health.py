@@ -184,10 +184,7 @@ async def test_unreachable(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Without a server the service starts and lives, and tells that it is not ready without telling where it looked."""
     async with serve(url) as client:
         assert (await client.get("/health/live")).status_code == 200
-        ready, data = (
-            await client.get("/health/ready"),
-            await client.get("/users/me", headers={"authorization": "Bearer nobody"}),
-        )
+        ready, data = await client.get("/health/ready"), await client.get("/rows")
 
     assert (ready.status_code, ready.json()["title"]) == (503, "Database unavailable")
     assert (data.status_code, data.json()["title"]) == (503, "Service unavailable")
@@ -199,16 +196,15 @@ async def test_unreachable(url: str, caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_outage(cable: Cable) -> None:
     """When the server goes away and comes back, so does the service, without a restart."""
-    paths = "/health/live", "/health/ready", "/users/me"  # where nobody is logged in
-    token = {"authorization": "Bearer nobody"}
+    paths = "/health/live", "/health/ready", "/rows"
     async with serve(cable.url) as client:
-        before = [(await client.get(path, headers=token)).status_code for path in paths]
+        before = [(await client.get(path)).status_code for path in paths]
         await cable.pull()
-        during = [(await client.get(path, headers=token)).status_code for path in paths]
+        during = [(await client.get(path)).status_code for path in paths]
         await cable.plug()
-        after = [(await client.get(path, headers=token)).status_code for path in paths]
+        after = [(await client.get(path)).status_code for path in paths]
 
-    assert (before, during, after) == ([200, 200, 401], [200, 503, 503], [200, 200, 401])
+    assert (before, during, after) == ([200, 200, 200], [200, 503, 503], [200, 200, 200])
 
 
 async def test_a_busy_pool_is_ready(database: str) -> None:

@@ -10,7 +10,7 @@ from process import Service, running
 
 from app.envelope import SECURITY_HEADERS
 
-HEAD = b"POST /auth/login HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
+HEAD = b"PATCH /users/me HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 # Where two parties could disagree about what a request is, or where it ends.

@@ -270,7 +270,7 @@ async def test_the_folder(
     assert ("#token=abc" in capfd.readouterr().err) == (environment == "development")
 
 
-async def test_the_application_sends_by_itself(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_application_sends_by_itself(database: str, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to start anything: what a request has posted is sent."""
     sent = asyncio.Event()
 
@@ -279,7 +279,8 @@ async def test_the_application_sends_by_itself(database: str, monkeypatch: pytes
 
     monkeypatch.setattr("app.main.MAIL_SECONDS", 0.01)
     monkeypatch.setattr("app.main.sender", lambda _: send)
-    async with serving(database) as (_, client):
-        await client.post("/auth/forgot-password", json={"email": "ada@example.com"})
+    async with serving(database) as (app, _):
+        async with app.state.sessions.begin() as session:
+            post(session, "ada@example.com", template, product="us", name="Ada", link="")
         async with asyncio.timeout(10):
             await sent.wait()
