@@ -23,11 +23,11 @@ class Service:
     process: asyncio.subprocess.Process
     port: int
 
-    async def ask(self, path: str = "/health/live", token: str = TOKEN) -> bytes:
+    async def ask(self, path: str = "/health/live", token: str = TOKEN, method: str = "GET", body: str = "") -> bytes:
         """Return the head of the answer to one request on a connection of its own."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            return await answer(reader, writer, ("GET", path, ""), token)
+            return await answer(reader, writer, (method, path, body), token)
         finally:
             writer.close()
 
@@ -54,11 +54,11 @@ class Service:
 
 
 @asynccontextmanager
-async def running(database: str, *arguments: str, port: int = 0) -> AsyncIterator[Service]:
-    """Run `python -m app.server` on a free port until it answers; it is stopped at the end."""
+async def running(database: str, *arguments: str, port: int = 0, **more: str) -> AsyncIterator[Service]:
+    """Run `python -m app.server`, with more variables, on a free port until it answers; it is stopped at the end."""
     port = port or free_port()
     command = [sys.executable, "-m", "app.server", "--port", str(port), *arguments]
-    variables = {"DATABASE_URL": database, "PATH": os.environ["PATH"]}
+    variables = {"DATABASE_URL": database, "PATH": os.environ["PATH"], **more}
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=variables, start_new_session=True)
     service = Service(process, port)
     try:

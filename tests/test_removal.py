@@ -11,7 +11,7 @@ from app.config import ROOT
 
 PAGE = (ROOT / "docs/accounts.md").read_text(encoding="utf-8").partition("## Without accounts")[2]
 COPIED = ("app", "alembic", "docs", "tests", "README.md", "alembic.ini", "pyproject.toml")
-STAY = {f"test_{name}.py" for name in ("errors", "health", "hostile_http", "mail", "server", "sessions")}
+STAY = {f"test_{name}.py" for name in ("errors", "health", "hostile_http", "mail", "server", "sessions", "telemetry")}
 ASK = """
 import asyncio
 from httpx2 import ASGITransport, AsyncClient
@@ -64,5 +64,7 @@ def test_accounts_are_removed_as_the_page_says(tmp_path: Path, database: str) ->
     assert drop("docs/errors.md", "|".join(f"^. `{kind}`" for kind in gone)) == len(gone) > 0
     assert {file.name for file in (tmp_path / "tests").glob("test_*.py")} >= STAY
     # All can be imported; those are left out that take long, and those that want the tables to have gone.
-    long = (f"--deselect=tests/test_{name}.py" for name in ("health", "hostile_http", "migrations", "server"))
+    long = (
+        f"--deselect=tests/test_{name}.py" for name in ("health", "hostile_http", "migrations", "server", "telemetry")
+    )
     assert " passed" in run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", *long)
