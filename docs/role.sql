@@ -1,4 +1,5 @@
--- The role that the service logs in with: it works with rows, and can neither change tables nor create any.
+-- The role that the service logs in with: it works with rows, and can neither change tables nor create any but temporary ones.
+-- Those may all roles of a database make; if none needs them, its owner can say REVOKE TEMPORARY ON DATABASE … FROM PUBLIC.
 -- Run it as the role that migrates, once, after the first `alembic upgrade head`:
 --
 --     psql "$MIGRATION_DATABASE_URL" -v ON_ERROR_STOP=1 -v role=shop_service -f docs/role.sql
