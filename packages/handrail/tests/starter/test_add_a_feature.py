@@ -19,7 +19,8 @@ TESTS = "tests -k 'items or foreign_key or has_a_row or test_migrations'"
 
 @pytest.mark.timeout(300)
 def test_the_page_can_be_typed(starter: Starter) -> None:
-    """Its commands succeed and show what they show there, and the tests that it names pass."""
+    """Its commands succeed and show what they show there, and its files pass the checks and the tests that it names."""
+    made = []
     for kind, block in re.findall(r"^```(python|diff|console)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL):
         if kind == "console":
             type_commands(starter, block)
@@ -32,8 +33,9 @@ def test_the_page_can_be_typed(starter: Starter) -> None:
             else:
                 (starter.root / path).parent.mkdir(exist_ok=True)
                 (starter.root / path).write_text(rest, encoding="utf-8")
+                made.append(path)
 
-    starter.run("ruff check app tests && ruff format --check app tests")
+    starter.run(f"ruff check app tests && ruff format --check app tests && lint-imports && mypy {' '.join(made)}")
     assert " passed" in starter.run(f"pytest -q -p no:cacheprovider {TESTS}")
 
 
