@@ -24,7 +24,8 @@ CONNECTION_LOST = (
     asyncpg.InternalClientError,  # the server has said that it ends the connection, and has not ended it yet
 )
 # A statement that waits or works too long is ended by the server, so that one locked table or one slow query cannot
-# hold all connections. Milliseconds. Where one transaction needs longer: SET LOCAL statement_timeout = '1min'.
+# hold all connections. Milliseconds. Where one transaction needs longer: SET LOCAL statement_timeout = '1min', and a
+# COMMAND_TIMEOUT of more than that.
 SERVER_SETTINGS = {
     "application_name": NAME,
     "lock_timeout": "3000",
