@@ -5,6 +5,7 @@ import asyncio
 import gc
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from ctypes import addressof, create_string_buffer
 from struct import pack
@@ -42,15 +43,16 @@ class Protocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
-    def _expect_within(self, seconds: float | None) -> None:
+    def _expect_within(self, seconds: float | None, otherwise: Callable[[], None] | None = None) -> None:
         """End the connection unless this is called again before; None: the application takes as long as it takes."""
         if self._deadline:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self.timeout_keep_alive_handler) if seconds is not None else None
+        end = otherwise or self.timeout_keep_alive_handler
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, end)
 
     def timeout_keep_alive_handler(self) -> None:
         self.transport.close()  # once all is sent; whoever does not read that would keep it open for ever
-        self._deadline = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        self._expect_within(READ_SECONDS, self.transport.abort)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -223,6 +225,7 @@ def main() -> None:
         with suppress(KeyboardInterrupt):  # raised again after all has ended in order
             Server(config).run([listener])
         return
+    gc.enable()
     supervisor = Supervisor(config, [listener])
     supervisor.run()
     sys.exit(max(0, *(process.exitcode or 0 for process in supervisor.processes)))  # what a worker says, not a signal
