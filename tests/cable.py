@@ -24,6 +24,7 @@ class Cable:
         self.writers: list[asyncio.StreamWriter] = []
         self.flows = asyncio.Event()  # cleared: nothing comes through, and nobody is told
         self.flows.set()
+        self.round_trips = 0  # how often the service has asked the server, and waited for it to answer
 
     @property
     def url(self) -> str:
@@ -47,13 +48,19 @@ class Cable:
         else:
             upstream = await asyncio.open_connection(self.parts.hostname, port)
         self.writers += [writer, upstream[1]]
-        await asyncio.gather(self._copy(reader, upstream[1]), self._copy(upstream[0], writer), return_exceptions=True)
+        asked = False
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            await self.flows.wait()
-            writer.write(chunk)
-        writer.close()
+        async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
+            nonlocal asked
+            while chunk := await reader.read(65536):
+                await self.flows.wait()
+                self.round_trips += asks and not asked
+                asked = asks
+                writer.write(chunk)
+            writer.close()
+
+        ways = copy(reader, upstream[1], asks=True), copy(upstream[0], writer, asks=False)
+        await asyncio.gather(*ways, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from cable import Cable
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from people import Person, join
+from people import PASSWORD, Person, join
+from serving import serving
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -73,6 +75,33 @@ async def test_a_page_of_100_users_is_two_queries(app: FastAPI, root: Person, se
 
     assert len(answer.json()["items"]) == 100
     assert len(statements) == 2, statements
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "round_trips"),
+    [
+        ("GET", "/users/me", 1),
+        ("GET", "/users", 4),  # who asks, BEGIN, the page, COMMIT
+        ("GET", "/users/{id}", 4),
+        (
+            "POST",
+            "/auth/login",
+            9,
+        ),  # the account, 2 limits; both taken back, BEGIN, is it unchanged, the session, COMMIT
+    ],
+)
+async def test_a_request_asks_the_server_no_more_often(cable: Cable, method: str, path: str, round_trips: int) -> None:
+    """Counted on the wire: transactions and tests of connections cost time as statements do."""
+    async with serving(cable.url) as (app, client):
+        root = await join(app, client, role=Role.ADMIN)
+        body = {"email": root.email, "password": PASSWORD} if method == "POST" else None
+        path = path.format(id=root.id)
+        await root.send(method, path, json=body)  # the first time connections are made and statements prepared
+        cable.round_trips = 0
+        answer = await root.send(method, path, json=body)
+
+        assert answer.status_code == 200
+        assert cable.round_trips == round_trips
 
 
 async def test_every_foreign_key_has_an_index(session: AsyncSession) -> None:
