@@ -13,10 +13,13 @@ from cable import Cable
 from fastapi import FastAPI
 from handrail.scratch import ScratchServer
 from httpx2 import ASGITransport, AsyncClient
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.auth import passwords
 from app.config import Settings
 from app.main import create_app
 
@@ -41,6 +44,15 @@ def anyio_backend() -> str:
 def mails_stay_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests read them there, however long they take."""
     monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
+
+
+@pytest.fixture
+def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For hundreds of passwords: they are hashed as ever, but in no time."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+    passwords._decoy.cache_clear()
+    yield
+    passwords._decoy.cache_clear()
 
 
 def _as_plain(url: str) -> str:

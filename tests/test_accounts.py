@@ -1,14 +1,22 @@
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
-from people import PASSWORD, join, log_in, read_mails, read_token
+from httpx2 import AsyncClient, Response
+from people import PASSWORD, Person, join, log_in, read_mails, read_token
+from serving import serving
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.auth import accounts
+from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignUp
 from app.auth.throttle import Limit
-from app.users.models import Role
+from app.mail.models import Mail
+from app.models import Base
+from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 OTHER = "another four words"
@@ -214,6 +222,72 @@ async def test_simultaneous_guesses_are_all_counted(app: FastAPI, client: AsyncC
     assert sorted(answer.status_code for answer in answers) == [401] * 10 + [429] * 10
 
 
+@pytest.mark.usefixtures("cheap_hashing")
+@pytest.mark.parametrize(
+    ("path", "body", "status", "attempts", "window"),
+    [
+        ("/auth/login", {"password": OTHER}, 401, 100, 15 * 60),
+        ("/auth/forgot-password", {}, 202, 100, 60 * 60),
+        ("/auth/sign-up", {"name": "Eve", "password": OTHER}, 202, 3, 60 * 60),
+    ],
+)
+async def test_a_network_has_so_many_attempts_whatever_the_account(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    body: dict[str, str],
+    status: int,
+    attempts: int,
+    window: int,
+) -> None:
+    """The addresses of one IPv6 network are one sender. Other networks are not affected, and the limit ends."""
+    async with serving(database, trusted_proxies="127.0.0.1", sign_ups_per_hour=3) as (_, client):
+
+        async def send(network: str, n: int) -> Response:
+            sender = {"x-forwarded-for": f"{network}::{n:x}"}
+            return await client.post(path, json=body | {"email": f"{n}@example.com"}, headers=sender)
+
+        answers = [await send("2001:db8:0:1", n) for n in range(attempts + 2)]
+        other = await send("2001:db8:0:2", 0)
+        wait = int(answers[-1].headers["retry-after"])
+        move_clock(monkeypatch, seconds=wait)
+        later = await send("2001:db8:0:1", attempts)
+
+    assert [answer.status_code for answer in answers] == [status] * attempts + [429] * 2
+    assert [other.status_code, later.status_code] == [status] * 2
+    assert window - 60 < wait <= window
+
+
+async def test_all_networks_together_make_twenty_mails_an_hour_to_one_address(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them three. Whoever asks for more gets the same answer."""
+    async with serving(database, trusted_proxies="127.0.0.1") as (app, client):
+
+        async def ask(network: int) -> Response:
+            sender = {"x-forwarded-for": f"198.51.100.{network}"}
+            return await client.post("/auth/forgot-password", json={"email": "ada@example.com"}, headers=sender)
+
+        answers = [await ask(n // 3) for n in range(24)]
+        mails = await read_mails(app, "ada@example.com")
+        move_clock(monkeypatch, hours=1)
+        await ask(0)
+        later = await read_mails(app, "ada@example.com")
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
+    assert [len(mails), len(later)] == [20, 1]
+
+
+@pytest.mark.usefixtures("cheap_hashing")
+async def test_workers_count_together(database: str) -> None:
+    """What one process has let pass counts in all others."""
+    wrong = {"email": "ada@example.com", "password": OTHER}
+    async with serving(database) as (_, one), serving(database) as (_, other):
+        answers = [await worker.post("/auth/login", json=wrong) for worker in (one, other) * 6]
+
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+
+
 async def test_a_deactivated_user_is_out_at_once_and_deleting_is_for_good(app: FastAPI, client: AsyncClient) -> None:
     ada, eve = await join(app, client), await join(app, client, "eve@example.com")
     root = await join(app, client, "root@example.com", role=Role.ADMIN)
@@ -269,3 +343,106 @@ async def test_a_link_is_worth_nothing_while_its_user_is_deactivated(app: FastAP
     answers += [await client.post("/auth/confirm-email", json=change)]
 
     assert [answer.status_code for answer in answers] == [400, 400]
+
+
+async def links_of(app: FastAPI, ada: Person) -> dict[str, str]:
+    """Ask for every kind of link that goes to somebody with an account."""
+    await ada.client.post("/auth/forgot-password", json={"email": ada.email})
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "older@example.com"})
+    return {
+        "reset-password": await read_token(app, ada.email),
+        "confirm-email": await read_token(app, "older@example.com"),
+    }
+
+
+async def use(client: AsyncClient, links: dict[str, str]) -> Sequence[int]:
+    more = {"reset-password": {"new_password": "yet another four words"}, "confirm-email": {}}
+    answers = [await client.post(f"/auth/{kind}", json={"token": links[kind]} | more[kind]) for kind in links]
+    return [answer.status_code for answer in answers]
+
+
+async def test_a_changed_password_is_told_by_mail_and_voids_older_links(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    older = await links_of(app, ada)
+
+    await ada.send("POST", "/auth/change-password", json={"password": PASSWORD, "new_password": OTHER})
+
+    [notice] = await read_mails(app, ada.email)
+    assert notice.subject.endswith("was changed")
+    assert "password of your account was just changed" in notice.body
+    assert await use(client, older) == [400, 400]
+
+
+async def test_a_reset_password_is_told_by_mail_and_voids_older_links(app: FastAPI, client: AsyncClient) -> None:
+    ada = await join(app, client)
+    older = await links_of(app, ada)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = {"token": await read_token(app, ada.email), "new_password": OTHER}
+
+    await client.post("/auth/reset-password", json=reset)
+
+    [notice] = await read_mails(app, ada.email)
+    assert "password of your account was just changed" in notice.body
+    assert await use(client, older) == [400, 400]
+
+
+async def test_a_changed_address_is_told_to_the_old_one_and_voids_older_links(
+    app: FastAPI, client: AsyncClient
+) -> None:
+    ada = await join(app, client)
+    older = await links_of(app, ada)
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+    new = await read_token(app, "new@example.com")
+
+    assert await use(client, {"confirm-email": new}) == [204]
+
+    [notice] = await read_mails(app, ada.email)
+    assert "your account has another e-mail address now" in notice.body
+    assert await read_mails(app, "new@example.com") == []
+    assert await use(client, older) == [400, 400]
+
+
+async def test_what_has_expired_is_deleted_and_nothing_else(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions stay for 90 days more: they tell from which networks the owner comes."""
+    await join(app, client)
+    now, second = clock.now(), timedelta(seconds=1)
+    for moment, when in (("before", now - second), ("after", now + second)):
+        kept = when - timedelta(days=90)
+        secret, email = moment.encode(), f"{moment}@example.com"
+        session.add(SignUp(email=email, name="", password_hash="", token_hash=secret, expires_at=when))
+        session.add(EmailToken(token_hash=secret, purpose="reset_password", created_at=now, expires_at=when))
+        session.add(Attempt(key=secret, count=1, ends_at=when))
+        ada = select(User.id).scalar_subquery()
+        login = LoginSession(user_id=ada, family_hash=secret, refresh_hash=secret, access_hash=secret, expires_at=kept)
+        login.access_expires_at = login.idle_expires_at = login.created_at = login.last_used_at = kept
+        login.device, login.network, login.ended_at = moment, "", kept
+        session.add(login)
+    await session.commit()
+    counts = {table: await count(session, table) for table in (User, Credential, Mail, LoginSession, Attempt)}
+    monkeypatch.setattr("app.clock.now", lambda: now)
+
+    await accounts.clean_up(app.state.sessions)
+
+    assert (await session.scalars(select(SignUp.email))).all() == ["after@example.com"]
+    assert (await session.scalars(select(EmailToken.token_hash))).all() == [b"after"]
+    assert b"before" not in (await session.scalars(select(Attempt.key))).all()
+    assert "before" not in (await session.scalars(select(LoginSession.device))).all()
+    left = {table: await count(session, table) for table in counts}
+    assert left == counts | {table: counts[table] - 1 for table in (LoginSession, Attempt)}
+
+
+async def test_the_application_cleans_up_by_itself(
+    database: str, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.add(Attempt(key=b"old", count=1, ends_at=clock.now() - timedelta(days=1)))
+    await session.commit()
+    monkeypatch.setattr("app.auth.router.CLEAN_UP_SECONDS", 0.01)
+    async with serving(database), asyncio.timeout(10):
+        while await count(session, Attempt):
+            pass
+
+
+async def count(session: AsyncSession, table: type[Base]) -> int:
+    return await session.scalar(select(func.count()).select_from(table)) or 0
