@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from aiosmtplib import SMTPException
 from fastapi import FastAPI
 from pydantic import SecretStr
 from serving import serving
@@ -122,6 +123,26 @@ async def test_smtp(app: FastAPI, posted: str, mail_server: MailServer) -> None:
     assert "Zoë &lt;b&gt;" in html.get_content()
     assert 'href="https://www.example.com/#token=abc"' in html.get_content()
     assert await waiting(app) == 0
+
+
+@pytest.mark.parametrize(("scheme", "first"), [("smtps", b"\x16\x03"), ("smtp", b"EH")])
+async def test_smtps_is_tls_from_the_first_byte(scheme: str, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ClientHello, before the server has said a word; with smtp:// the client waits to be greeted."""
+    monkeypatch.setattr(outbox, "SMTP_SECONDS", 5)
+    seen = asyncio.get_running_loop().create_future()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if scheme == "smtp":
+            writer.write(b"220 mail.example.com ESMTP\r\n")
+        seen.set_result(await reader.read(2))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(SMTPException):
+            await sender(settings(smtp_url=SecretStr(url)))(EmailMessage())
+
+    assert await seen == first
 
 
 async def test_a_refused_mail_is_tried_again_and_given_up_in_the_end(

@@ -1,6 +1,9 @@
 """Which passwords are accepted, and how they are kept."""
 
 import asyncio
+import os
+import sys
+import threading
 import time
 
 import pytest
@@ -216,3 +219,42 @@ async def test_a_rest_delays_later_hashes_and_not_this_answer(monkeypatch: pytes
 
     assert waits
     assert await tasks[-1] - first >= threads * passwords.MAX_REST
+
+
+async def test_who_comes_when_fifty_wait_is_told_to_come_again(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who wait get their turn; with more, nobody would still be there when theirs comes."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    app.state.passwords = Passwords()
+    turn = threading.Event()
+    monkeypatch.setattr(passwords.HASHER, "hash", lambda _: turn.wait(60) and "hash")
+    waiting = [asyncio.create_task(app.state.passwords.hash(PASSWORD)) for _ in range(1 + 50)]
+    await asyncio.sleep(0)  # each begins: one is hashed
+    try:
+        async with asyncio.timeout(10):
+            login = await client.post("/auth/login", json={"email": ADA["email"], "password": PASSWORD})
+            answers = [login, await client.post("/auth/sign-up", json=ADA | {"password": PASSWORD})]
+    finally:
+        turn.set()
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
+    assert await asyncio.gather(*waiting) == ["hash"] * 51
+    assert await sign_up(client, PASSWORD) == 202
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority")
+async def test_hashing_gives_way_to_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever priority the tests have, that of the thread is set, and low."""
+    really_set, given = os.setpriority, dict[int, int]()
+
+    def note(kind: int, thread: int, priority: int) -> None:
+        really_set(kind, thread, priority)
+        given[thread] = priority
+
+    monkeypatch.setattr("os.setpriority", note)
+    thread = await Passwords()._run(threading.get_native_id)
+
+    assert given == {thread: os.getpriority(os.PRIO_PROCESS, thread)}
+    assert given[thread] >= 15
