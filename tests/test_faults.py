@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 import uvicorn
 from blocking import until_blocked
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.server import ServerState
 
 from app import database, server
+from app.main import LOOKUP_CONNECTIONS
 from app.models import SCHEMA
 
 Condition = Callable[[], Awaitable[bool]]
@@ -188,19 +190,54 @@ async def test_no_server_header(database: str) -> None:
         assert b"\r\nserver:" not in await service.ask()
 
 
-async def test_database_away(cable: Cable) -> None:
-    """Without its database the service lives, is not ready, and tells within two seconds when to try again."""
-    assert database.CONNECT_TIMEOUT <= 2
-    async with serve(cable.url) as client:
-        await client.get("/users/me", headers=NOBODY)
-        await cable.pull()
-        live, ready, data = [await timed(client, path) for path in ("/health/live", "/health/ready", "/users/me")]
-        await cable.plug()
+async def ask(client: AsyncClient, times: int = 1) -> list[Response]:
+    """Send at once what reads the table of sessions: as a lookup, and within a transaction. Nobody is logged in."""
+    lookups = [client.get("/users/me", headers=NOBODY) for _ in range(times)]
+    transactions = [client.post("/auth/refresh", json={"refresh_token": "n" * 64}) for _ in range(times)]
+    return await asyncio.gather(*lookups, *transactions)
 
-        assert [answer.status_code for answer in (live, ready, data)] == [200, 503, 503]
-        assert all(int(answer.headers["retry-after"]) > 0 for answer in (ready, data))
-        assert (await timed(client, "/health/ready")).status_code == 200
-        assert (await timed(client, "/users/me")).status_code == 401
+
+def assert_unavailable(answers: Sequence[Response]) -> None:
+    """The database is what fails, and not a wait for one of our connections."""
+    assert {(a.status_code, a.json()["detail"]) for a in answers} == {(503, "The database is not available.")}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
+
+
+async def test_database_away(cable: Cable) -> None:
+    """Without its database the service lives, is not ready, and tells when to try again; then it goes on by itself."""
+    async with serve(cable.url) as client:
+        before = await ask(client)
+        await cable.pull()
+        live, ready, away = await client.get("/health/live"), await client.get("/health/ready"), await ask(client)
+        await cable.plug()
+        after = [*await ask(client), await client.get("/health/ready")]
+
+    assert (live.status_code, ready.status_code) == (200, 503)
+    assert int(ready.headers["retry-after"]) > 0
+    assert_unavailable(away)
+    assert [answer.status_code for answer in (*before, *after)] == [401, 401, 401, 401, 200]
+
+
+async def test_a_server_that_does_not_greet(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for as long as the setting says, two seconds at most."""
+    assert database.CONNECT_TIMEOUT <= 2
+    really_connect, waits = asyncpg.connect, set[float]()
+
+    async def connect(dsn: str, *, timeout: float, **options: object) -> object:  # noqa: ASYNC109 - asyncpg's own
+        waits.add(timeout)
+        return await really_connect(dsn, timeout=timeout, **options)
+
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    async with serve(cable.url) as client:
+        cable.flows.clear()
+        ready, *others = [await client.get("/health/ready"), *await ask(client)]
+        cable.flows.set()
+        after = await ask(client)
+
+    assert_unavailable(others)
+    assert [answer.status_code for answer in (ready, *after)] == [503, 401, 401]
+    assert waits == {0.1}
 
 
 async def test_database_silent(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,15 +286,23 @@ async def test_connections_cut(app: FastAPI, client: AsyncClient, session: Async
         assert {answer.status_code for answer in answers} == {200}, path
 
 
-async def test_locked_table(client: AsyncClient, session: AsyncSession) -> None:
-    """A table that somebody holds keeps a request for six seconds at most, and nothing else."""
-    assert database.POOL_TIMEOUT + int(database.SERVER_SETTINGS["lock_timeout"]) / 1000 < 6
+async def test_locked_table(
+    client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server ends what waits for a table that somebody holds, on whatever connection; nothing else waits.
+
+    That this takes less than six seconds is in test_sessions.py: the server tells the limits there.
+    """
+    monkeypatch.setitem(database.SERVER_SETTINGS, "lock_timeout", "300")
     await client.get("/health/ready")  # reads the migration scripts, once
     await session.execute(text(f'LOCK TABLE "{SCHEMA}".sessions'))
-    waiting = [asyncio.create_task(timed(client, "/users/me")) for _ in range(30)]
-    ready = await timed(client, "/health/ready")
-    answers = await asyncio.gather(*waiting)
+    waiting = asyncio.create_task(ask(client, LOOKUP_CONNECTIONS))
+    await until_blocked(session)
+    ready = await client.get("/health/ready")
+    answers = await waiting
 
     assert ready.status_code == 200
-    assert {answer.status_code for answer in answers} == {503}
-    assert all(answer.headers["retry-after"] for answer in answers)
+    assert_unavailable(answers)
+    assert caplog.text.count("canceling statement due to lock timeout") == len(answers)
+    await session.rollback()
+    assert {answer.status_code for answer in await ask(client)} == {401}

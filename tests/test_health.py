@@ -212,5 +212,7 @@ async def test_a_busy_pool_is_ready(database: str) -> None:
     app = create_app(Settings(database_url=SecretStr(database), database_pool_size=1))
     async with app.router.lifespan_context(app), app.state.sessions() as session:
         await session.execute(text("SELECT 1"))  # takes the only connection
+        while app.state.lookups._free.qsize():
+            app.state.lookups._free.get_nowait()
         async with AsyncClient(transport=ASGITransport(app), base_url="http://service") as client:
             assert (await client.get("/health/ready")).status_code == 200

@@ -1,14 +1,15 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
-from sqlalchemy import func, literal, select, text
+from sqlalchemy import Interval, cast, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Message, Receive, Scope, Send
 
-from app import clock
+from app import clock, database
 from app.config import Settings
 from app.database import Lookup, Session
 from app.errors import Problem
@@ -235,10 +236,19 @@ async def test_server_gone_without_a_word(database: str, monkeypatch: pytest.Mon
     assert answer.status_code == 503
 
 
-async def test_limits(session: AsyncSession) -> None:
-    """The server itself ends what waits, runs or stays idle for too long, so that no request can hold a connection."""
-    settings = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
+async def test_limits(app: FastAPI, session: AsyncSession) -> None:
+    """The server itself ends what waits, runs or stays idle for too long, so that no request can hold a connection.
 
-    limits = [await session.scalar(select(func.current_setting(name))) for name in settings]
+    Whichever that is. Who waits for one, and then for a lock, is told so within six seconds.
+    """
+    names = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
+    limits = select(*(cast(func.current_setting(name), Interval) for name in names))
+    lookups = app.state.lookups, app.state.attempts, app.state.health
 
-    assert limits == ["3s", "5s", "10s"]
+    told = [(await session.execute(limits)).one(), *[(await one.fetch(Lookup(limits)))[0] for one in lookups]]
+
+    lock, statement, idle = (timedelta(seconds=n) for n in (3, 5, 10))
+    assert [tuple(row) for row in told] == [(lock, statement, idle)] * 4
+    assert app.state.sessions.kw["bind"].pool.timeout() == database.POOL_TIMEOUT
+    assert timedelta(seconds=database.POOL_TIMEOUT) + lock < timedelta(seconds=6)
+    assert statement < timedelta(seconds=database.COMMAND_TIMEOUT)  # which is for a server that is gone
