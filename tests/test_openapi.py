@@ -5,11 +5,14 @@ The requests come from schemathesis, which makes them from the document: right o
 """
 
 import asyncio
+import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
-from itertools import count
-from typing import Any
+from itertools import count, product
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import pytest
 import schemathesis
@@ -117,3 +120,68 @@ async def test_every_answer_is_documented_and_none_is_a_fault(
         async with listening(app) as address:
             await asyncio.to_thread(send_all, address)
     record_property("requests", next(cases))
+
+
+# What a client may put into any field; of text, what follows … comes after a right value.
+HOSTILE: list[object] = [
+    *("\0", "\0" * 64, "…\0", "\ud800" * 64, "…\ud800", "…\x1b[31m\u2028", "", "x" * 500_000, "\u0130" * 100),
+    *(None, True, 0, -1.5, float("nan"), float("inf"), 10**400, [], ["…"], {}, {"…": "…"}),
+]
+# The same for what is no JSON, percent-encoded, so that nobody mends it on the way.
+HOSTILE_TEXT = ["%00", "a%00", "%ed%a0%80", "%ff", "%0d%0a", "x" * 8000, "NaN", "1" + "0" * 400, "-1", "1e400", "[]"]
+PASSWORDS = {"password": PASSWORD, "new_password": "another four words", "token": "A" * 43, "refresh_token": "A" * 64}
+EMAILS = {"email": "ada@example.com", "new_email": "new@example.com"}
+RIGHT: dict[str, Any] = PASSWORDS | EMAILS | {"name": "Ada", "role": "user", "active": True, "cookies": False}
+WITH_INPUT = [
+    f"{method.upper()} {path}"
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if ("requestBody" in operation or "parameters" in operation) and path != "/auth/login"
+]
+
+
+class Hostile(NamedTuple):
+    url: str
+    headers: list[tuple[bytes, bytes]]
+    content: str | None
+
+
+def hostile_requests(path: str, operation: dict[str, Any]) -> Iterator[Hostile]:
+    """Yield requests of which one field or parameter is hostile, and all else is right."""
+    schema = re.search(r"/schemas/(\w+)", str(operation.get("requestBody")))
+    right = {name: RIGHT[name] for name in DOCUMENT["components"]["schemas"][schema[1]]["properties"]} if schema else {}
+    headers, content = ([(b"content-type", b"application/json")], json.dumps(right)) if right else ([], None)
+    for field, value in product(right, HOSTILE):
+        text = value.replace("…", str(right[field])) if isinstance(value, str) else value
+        yield Hostile(path, headers, json.dumps(right | {field: text}))
+    for parameter, text in product(operation.get("parameters", []), HOSTILE_TEXT):
+        name = parameter["name"]
+        match parameter["in"]:
+            case "path":
+                yield Hostile(path.replace(f"{{{name}}}", text), headers, content)
+            case "query":
+                yield Hostile(f"{path}?{name}={text}", headers, content)
+            case "header":
+                yield Hostile(path, [*headers, (name.encode(), unquote_to_bytes(text))], content)
+
+
+@pytest.mark.usefixtures("cheap_hashing")
+@pytest.mark.parametrize("label", WITH_INPUT)
+async def test_hostile_values_are_the_clients_fault(database: str, label: str) -> None:
+    """In every field and every parameter, from somebody who is logged in and from nobody."""
+    method, path = label.split()
+    operation = DOCUMENT["paths"][path][method.lower()]
+    expected = {int(status) for status in operation["responses"] if status < "500"}
+    addresses, others = count(1), list[str]()
+    async with serving(database, trusted_proxies="127.0.0.1", sign_ups_per_hour=10**6) as (app, client):
+        root, ada = [await join(app, client, email, role=Role.ADMIN) for email in ("root@example.com", RIGHT["email"])]
+        for hostile, person in product(hostile_requests(path, operation), (None, root)):
+            url = hostile.url.replace("{user_id}", ada.id).replace("{session_id}", ada.id)
+            # Each from another address, so that no limit is reached.
+            headers = [*hostile.headers, (b"x-forwarded-for", str(FIRST_ADDRESS + next(addresses)).encode())]
+            headers += [(b"authorization", f"Bearer {person.access}".encode())] if person else []
+            answer = await client.request(method, url, headers=headers, content=hostile.content)
+            if answer.status_code not in expected:
+                others.append(f"{answer.status_code}: {hostile}"[:300])
+
+    assert others == []
