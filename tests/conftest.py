@@ -19,7 +19,6 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth import passwords
 from app.config import Settings
 from app.main import create_app
 
@@ -49,6 +48,8 @@ def mails_stay_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For hundreds of passwords: they are hashed as ever, but in no time."""
+    from app.auth import passwords  # here, for whoever does without accounts
+
     monkeypatch.setattr(passwords, "HASHER", PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
     passwords._decoy.cache_clear()
     yield
