@@ -206,7 +206,9 @@ async def test_administrators_who_go_at_once(
     [
         ("PATCH", "/users/me", {"name": "Countess"}),
         ("POST", "/auth/change-password", {"password": PASSWORD, "new_password": OTHER}),
+        ("POST", "/auth/change-email", {"password": PASSWORD, "new_email": "new@example.com"}),
         ("POST", "/auth/confirm-email", {"token": "{change}"}),
+        ("POST", "/auth/forgot-password", {"email": "ada@example.com"}),
         ("POST", "/auth/reset-password", {"token": "{reset}", "new_password": OTHER}),
         ("POST", "/auth/refresh", {"refresh_token": "{refresh}"}),
         ("POST", "/auth/logout", {}),
@@ -233,8 +235,8 @@ async def test_a_user_is_deleted_meanwhile(
     documented = [int(status) for status in app.openapi()["paths"][path][method.lower()]["responses"]]
     assert (await waiting).status_code in documented
     assert (await waiting).status_code < 500
-    for table in (LoginSession, EmailToken, User):
-        assert await session.scalar(select(func.count()).select_from(table)) == 0
+    for column in (LoginSession.user_id, EmailToken.user_id, User.id):  # a link may stay that is nobody's
+        assert await session.scalar(select(func.count(column))) == 0
 
 
 async def test_who_waits_to_be_counted_keeps_nobody_else_waiting(
