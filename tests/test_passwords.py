@@ -258,3 +258,15 @@ async def test_hashing_gives_way_to_all_else(monkeypatch: pytest.MonkeyPatch) ->
 
     assert given == {thread: os.getpriority(os.PRIO_PROCESS, thread)}
     assert given[thread] >= 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority")
+async def test_a_low_priority_that_cannot_be_set_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs at a lower one already may not raise it."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.setpriority", refuse)
+
+    assert (await Passwords().hash(PASSWORD)).startswith("$argon2id$")
