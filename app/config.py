@@ -57,9 +57,14 @@ def _looks_like(example: str, pattern: str) -> AfterValidator:
 HOST = r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:([1-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]))?"
 SmtpUrl = Annotated[
     SecretStr,
-    _looks_like("smtp://user:password@host:587, or smtps:// for TLS from the first byte", rf"smtps?://(\S+@)?{HOST}/?"),
+    _looks_like(
+        "smtp://user:password@host:587, or smtps:// for TLS from the first byte; percent-encode special characters",
+        rf"smtps?://([^\s/?#@]+@)?{HOST}/?",
+    ),
 ]
-PublicUrl = Annotated[str, _looks_like("https://www.example.com", rf"https?://{HOST}(/[^\s?#]*)?")]
+ADDRESS = r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+"
+MailFrom = Annotated[str, _looks_like("Shop <no-reply@example.com>", rf"{ADDRESS}|[^\x00-\x1f\x7f<>@]*<{ADDRESS}>")]
+PublicUrl = Annotated[str, _looks_like("https://www.example.com", rf"https?://{HOST}(/[^\s?#]*[^\s?#/])?")]
 # Were * or null allowed, every page on the web could act for a user who visits it.
 Origin = Annotated[str, _looks_like("https://www.example.com, with a comma between two of them", rf"https?://{HOST}")]
 
@@ -88,7 +93,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     drift: Literal["off", "warn", "fail"] = "off"
 
     smtp_url: SmtpUrl | None = None
-    mail_from: str = f"{NAME} <no-reply@localhost>"
+    mail_from: MailFrom = f"{NAME} <no-reply@localhost>"
     mail_folder: Path | None = None  # keeps mails as files where no smtp_url is set
 
     # The shortest password. NIST SP 800-63B-4 wants 15 characters where the password is the only factor.
@@ -106,6 +111,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
         needs = {
             "DATABASE_URL, e.g. postgresql://user:password@host/name": values.get("database_url"),
             "SMTP_URL, e.g. smtp://user:password@host:587 (or MAIL_FOLDER, to keep mails as files)": mails,
+            "MAIL_FROM, e.g. Shop <no-reply@example.com>": values.get("mail_from") or not values.get("smtp_url"),
             "PUBLIC_URL, where people reach you: https://www.example.com": reachable,
         }
         for need, given in needs.items():
@@ -121,6 +127,8 @@ def load_settings(env_file: Path = ROOT / ".env") -> Settings:
     try:
         sources = dotenv_values(env_file), os.environ  # the later one wins; what is empty is not set
         return Settings.model_validate({name.lower(): v for source in sources for name, v in source.items() if v})
+    except (OSError, UnicodeError) as error:
+        sys.exit(f"{env_file} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}.")
     except ValidationError as error:
         mistakes = (m for m in error.errors() if m["type"] != "default_factory_not_called")  # which follows from others
         named = (("".join(map(str, m["loc"][:1])).upper(), m["msg"].removeprefix("Value error, ")) for m in mistakes)

@@ -8,7 +8,7 @@ from http.client import responses as phrases
 from traceback import walk_tb
 from typing import Any
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InvalidCachedStatementError, PostgresError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
@@ -41,8 +41,9 @@ INVALID = "The request does not have the expected form."
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, TimeoutError)
 # SQLSTATEs, or how they begin, of a database that cannot serve now: connection lost, no resources left, shutting down
-# or statement cancelled, login refused, no such database, serialization, deadlock, lock timeout, standby only.
-OUTAGES = ("08", "53", "57", "28", "3D", "40001", "40P01", "55P03", "25006")
+# or statement cancelled, input or output failed, login refused, no such database, serialization, deadlock, lock
+# timeout, standby only.
+OUTAGES = ("08", "53", "57", "58", "28", "3D", "40001", "40P01", "55P03", "25006")
 # A row that another request has deleted (foreign key) or made (unique) since this one looked.
 OVERTAKEN = ("23503", "23505")
 UNSTORABLE = ("22021", "22P05")  # text with a NUL character, or in characters that the database does not have
@@ -106,6 +107,8 @@ def sqlstate(error: Exception) -> str:
 
 def _is_outage(error: Exception) -> bool:
     lost = isinstance(error, InterfaceError) or getattr(error, "connection_invalidated", False)
+    # A table has been changed since the statement was prepared; the next one is prepared anew.
+    lost = lost or isinstance(getattr(error, "driver_exception", error), InvalidCachedStatementError)
     return lost or sqlstate(error).startswith(OUTAGES)
 
 
@@ -162,7 +165,8 @@ class ProblemAPI(FastAPI):
         answered = (Problem, HTTPException, RequestValidationError, *DATABASE_ERRORS)
         super().__init__(exception_handlers=dict.fromkeys(answered, self._answer), **options)
         # The error itself goes on to the server, which logs it.
-        self.add_exception_handler(Exception, lambda _request, _error: Problem(500).answer())
+        closing = {"Connection": "close"}  # uvicorn does, after an error that nobody has expected
+        self.add_exception_handler(Exception, lambda _request, _error: Problem(500, headers=closing).answer())
 
     async def _answer(self, request: Request, error: Exception) -> Response:
         problem = as_problem(error)

@@ -28,7 +28,7 @@ READ_SECONDS = 60  # within which a client must have read of its answer what the
 LINGER_SECONDS = 2  # for the rest of a body that is not wanted: to close at once would also take back our answer
 IDLE_SECONDS = 2  # that an open connection without a request has for a last one, once we are stopping
 ARRIVAL_SECONDS = 0.2  # in which a connection that has begun to be made is made, and accepted
-DRAIN_SECONDS = 30  # after which requests that are still under way are given up
+DRAIN_SECONDS = 24  # after which requests that are still under way are given up
 CLOSE = (b"connection", b"close")
 # For Linux's packet filter: drop what has no ACK flag in byte 13 of the TCP header, the first packet of a connection.
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
@@ -161,6 +161,11 @@ class Worker(Process):
 
 
 class Supervisor(Multiprocess):
+    def ignore(self) -> None:
+        """Do nothing. uvicorn would stop or make single workers, which waits for one after the other."""
+
+    handle_hup = handle_ttin = handle_ttou = ignore
+
     def init_processes(self) -> None:
         self.processes = [self.start() for _ in range(self.processes_num)]
 
@@ -204,6 +209,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1, help="processes that share the work (default: %(default)s)")
     arguments = parser.parse_args()
+    if not (0 <= arguments.port <= 65535 and arguments.workers > 0):
+        parser.error("a port is 0 to 65535, and there is at least one worker")
     gc.disable()  # it would look through all that is imported now, again and again, and none of it is garbage
     from app.config import load_settings
 

@@ -63,6 +63,30 @@ async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client:
     assert len(await read_mails(app, ADA["email"])) == 1
 
 
+async def test_an_idempotency_key_counts_for_24_hours(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the same request is another sign-up, also where what has expired is not yet cleaned up."""
+    key = {"idempotency-key": "one"}
+    await client.post("/auth/sign-up", json=ADA, headers=key)
+    move_clock(monkeypatch, hours=24)
+    await client.post("/auth/sign-up", json=ADA, headers=key)
+
+    assert len(await read_mails(app, ADA["email"])) == 2
+
+
+async def test_the_first_login_may_be_on_a_host_whose_clock_is_behind(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.post("/auth/sign-up", json=ADA)
+    await client.post("/auth/confirm-sign-up", json={"token": await read_token(app, ADA["email"])})
+    move_clock(monkeypatch, seconds=-2)
+    tokens = await log_in(client, ADA["email"])
+
+    bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+    assert (await client.get("/users/me", headers=bearer)).status_code == 200
+
+
 async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(app: FastAPI, client: AsyncClient) -> None:
     ada = await join(app, client)
     second = (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).json()
@@ -258,7 +282,7 @@ async def test_a_network_has_so_many_attempts_whatever_the_account(
     assert window - 60 < wait <= window
 
 
-async def test_all_networks_together_make_twenty_mails_an_hour_to_one_address(
+async def test_all_networks_together_make_ten_mails_an_hour_to_one_address(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of them three. Whoever asks for more gets the same answer."""
@@ -268,14 +292,14 @@ async def test_all_networks_together_make_twenty_mails_an_hour_to_one_address(
             sender = {"x-forwarded-for": f"198.51.100.{network}"}
             return await client.post("/auth/forgot-password", json={"email": "ada@example.com"}, headers=sender)
 
-        answers = [await ask(n // 3) for n in range(24)]
+        answers = [await ask(n // 3) for n in range(14)]
         mails = await read_mails(app, "ada@example.com")
         move_clock(monkeypatch, hours=1)
         await ask(0)
         later = await read_mails(app, "ada@example.com")
 
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
-    assert [len(mails), len(later)] == [20, 1]
+    assert [len(mails), len(later)] == [10, 1]
 
 
 @pytest.mark.usefixtures("cheap_hashing")

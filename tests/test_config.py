@@ -74,7 +74,7 @@ def test_database_url_missing_in_production(value: str | None, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("left_out", "needed"),
-    [("PUBLIC_URL", "needs PUBLIC_URL"), ("SMTP_URL", "needs SMTP_URL"), ("DATABASE_URL", "needs DATABASE_URL")],
+    [(name, f"needs {name}") for name in ("PUBLIC_URL", "SMTP_URL", "MAIL_FROM", "DATABASE_URL")],
 )
 def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What development does without, or takes for granted."""
@@ -83,6 +83,7 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
         "DATABASE_URL": URL,
         "PUBLIC_URL": "https://www.example.com",
         "SMTP_URL": "smtp://ada:secret@mail.example.com",
+        "MAIL_FROM": "Shop <no-reply@example.com>",
     }
     for name, value in complete.items():
         monkeypatch.setenv(name, value)
@@ -101,12 +102,14 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
         *[("TRUSTED_PROXIES", network) for network in ("*", "everybody", "10.0.0.1/8", "10.0.0.0/33")],
         *[
             ("PUBLIC_URL", url)
-            for url in ("javascript:alert(1)", "www.example.com", "https://", "http://x?token=secret")
+            for url in ("javascript:alert(1)", "www.example.com", "https://", "http://x?token=secret", "https://x/")
         ],
         *[
             ("SMTP_URL", url)
             for url in ("https://secret@host", "smtp://", "secret", "smtp://host:port", "smtp://host:65536")
         ],
+        *[("SMTP_URL", f"smtp://ada:{password}@host") for password in ("se/cret", "12/secret", "se#cret", "se?cret")],
+        *[("MAIL_FROM", sender) for sender in ("secret", "a@b.c\nBcc: secret@x.y", "A <a@münchen.de>", "a@b <a@b>")],
         *[("PASSWORD_MIN_LENGTH", length) for length in ("7", "65", "secret")],
         *[("ACCESS_MINUTES", minutes) for minutes in ("0", "16")],
         *[("DOCS", "perhaps"), ("SESSION_DAYS", "0"), ("SIGN_UPS_PER_HOUR", "0"), ("DATABASE_POOL_SIZE", "-1")],
@@ -122,6 +125,15 @@ def test_dangerous_settings(name: str, value: str, monkeypatch: pytest.MonkeyPat
     assert re.match(rf"{name} [a-zI]", line)  # and then tells what is wrong, without the parts of the validator
     assert "LAX" not in line
     assert "secret" not in line
+
+
+def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Written in another encoding, for instance."""
+    file = tmp_path / ".env"
+    file.write_bytes(b"MAIL_FROM=M\xfcller")
+
+    with pytest.raises(SystemExit, match=r"\.env cannot be read: "):
+        load_settings(file)
 
 
 def test_process_ends_in_one_line() -> None:

@@ -244,6 +244,7 @@ async def test_fault(app: FastAPI, client: AsyncClient) -> None:
         answer = await client.get("/fault")
     expected = {"type": "/problems/internal-server-error", "title": "Internal server error", "status": 500}
     assert problem(answer) == expected
+    assert answer.headers["connection"] == "close"  # as the server does
 
 
 async def test_timeout_of_something_else(app: FastAPI) -> None:

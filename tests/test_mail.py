@@ -126,9 +126,8 @@ async def test_smtp(app: FastAPI, posted: str, mail_server: MailServer) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "first"), [("smtps", b"\x16\x03"), ("smtp", b"EH")])
-async def test_smtps_is_tls_from_the_first_byte(scheme: str, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_smtps_is_tls_from_the_first_byte(scheme: str, first: bytes) -> None:
     """A ClientHello, before the server has said a word; with smtp:// the client waits to be greeted."""
-    monkeypatch.setattr(outbox, "SMTP_SECONDS", 5)
     seen = asyncio.get_running_loop().create_future()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,6 +142,18 @@ async def test_smtps_is_tls_from_the_first_byte(scheme: str, first: bytes, monke
             await sender(settings(smtp_url=SecretStr(url)))(EmailMessage())
 
     assert await seen == first
+
+
+async def test_a_domain_in_letters_of_its_own_is_written_in_ascii(
+    app: FastAPI, template: Path, mail_server: MailServer
+) -> None:
+    """Most servers refuse it otherwise. The form is that of IDNA 2008: its ß is no ss."""
+    async with app.state.sessions.begin() as session:
+        post(session, "ada@straße.de", template, product="us", name="Ada", link="")
+
+    await deliver_all(app, sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}"))))
+
+    assert [mail["To"] for mail in mail_server.mails] == ["ada@xn--strae-oqa.de"]
 
 
 async def test_a_refused_mail_is_tried_again_and_given_up_in_the_end(
@@ -203,7 +214,9 @@ async def test_in_production_a_password_is_only_sent_encrypted(
     """Who does not offer that gets neither it nor the mail; it may be somebody in between."""
     url = SecretStr(f"smtp://ada:secret@127.0.0.1:{mail_server.port}")
 
-    await deliver_all(app, sender(settings(environment="production", public_url="https://x.example", smtp_url=url)))
+    await deliver_all(
+        app, sender(settings(environment="production", public_url="https://x.example", smtp_url=url, mail_from=SENDER))
+    )
 
     assert (mail_server.logins, mail_server.mails) == ([], [])
     assert await waiting(app) == 1

@@ -12,6 +12,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import clock
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession
 from app.users.models import Role, User
 
@@ -160,6 +161,27 @@ async def test_a_link_is_followed_while_its_user_is_deleted(
 
     assert (await deleting).status_code == 204
     assert (await following).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [("change-email", {"new_email": "eve@example.com"}), ("delete-account", {}), ("deactivate", {})],
+)
+async def test_the_old_password_opens_nothing_once_it_has_been_changed(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, path: str, more: dict[str, str]
+) -> None:
+    """Also if it was right when it was checked: who had learned it must not come out ahead of the owner."""
+    ada = await join(app, client)
+    await session.execute(select(User).with_for_update())
+
+    stealing = asyncio.create_task(ada.send("POST", f"/auth/{path}", json={"password": PASSWORD} | more))
+    await until_blocked(session)
+    await session.execute(update(Credential).values(changed_at=clock.now()))
+    await session.commit()
+
+    assert (await stealing).json()["type"] == "/problems/changed-meanwhile"
+    assert await session.scalar(select(User.active))
+    assert await read_mails(app, "eve@example.com") == []
 
 
 async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None:

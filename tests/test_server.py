@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.config import Settings
 from app.main import create_app
-from app.server import Protocol, Server
+from app.server import Protocol, Server, Supervisor, Worker, main
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +62,18 @@ def test_the_start_leaves_out_what_only_some_requests_need_and_they_miss_nothing
     assert document == create_app(Settings.model_validate({"database_url": "postgresql:///unused"})).openapi()
 
 
+@pytest.mark.parametrize("arguments", [["--port", "65536"], ["--port", "-1"], ["--workers", "0"]])
+async def test_arguments_that_make_no_sense(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["app.server", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "a port is 0 to 65535" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", [40_000, 10_000_000])
 async def test_who_does_not_read_the_answer_is_cut_off(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it is more than the server keeps for a client, or what it keeps when it would end the connection."""
@@ -98,3 +110,16 @@ async def test_who_does_not_read_the_answer_is_cut_off(size: int, monkeypatch: p
             client.close()
             await running
             gc.unfreeze()
+
+
+@pytest.mark.parametrize("name", ["hup", "ttin", "ttou"])
+def test_no_signal_stops_workers_one_after_the_other(name: str) -> None:
+    """As uvicorn would, which waits for each; meanwhile the one that stops makes the listener of all deaf."""
+    supervisor = Supervisor(uvicorn.Config("app.main:app", workers=2), [])
+    workers = supervisor.processes = [Worker(supervisor.config, []) for _ in range(2)]
+
+    getattr(supervisor, f"handle_{name}")()
+
+    assert supervisor.processes is workers
+    assert len(workers) == 2
+    assert all(worker.process.pid is None for worker in workers)

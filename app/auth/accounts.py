@@ -76,7 +76,9 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     row = insert(SignUp).values(email=new.email, name=new.name, password_hash=password_hash, token_hash=digest(token))
     row = row.values(idempotency_hash=key_hash, expires_at=clock.now() + timedelta(hours=SIGN_UP_HOURS))
     row = row.on_conflict_do_nothing(index_elements=[SignUp.idempotency_hash])
+    expired = SignUp.idempotency_hash == key_hash, SignUp.expires_at <= clock.now()
     async with visit.sessions.begin() as session:
+        await session.execute(delete(SignUp).where(*expired))
         first = await session.scalar(row.returning(SignUp.id))
         taken = await session.scalar(select(exists().where(users.has_email(new.email))))
         if first and mailable:
@@ -182,8 +184,7 @@ async def change_password(body: schemas.PasswordChange, caller: CurrentUser, vis
     account = await _confirm_password(visit, caller, body)
     password_hash = await visit.passwords.hash(body.new_password)
     async with visit.sessions.begin() as session:
-        if not await _still_the_same(session, account):
-            raise Problem(409, "The password has been changed meanwhile.", title="Changed meanwhile")
+        await _check_the_same(session, account)
         await _set_password(session, visit, caller, password_hash, but=caller.session_id)
         log.info("password changed", user_id=str(caller.id))
 
@@ -191,9 +192,10 @@ async def change_password(body: schemas.PasswordChange, caller: CurrentUser, vis
 @router.post("/change-email", status_code=202, responses=problems(401, 403, 409, 429))
 async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: ThisVisit) -> Sent:
     """A link is mailed to the new address; the old one stays until it is followed."""
-    await _confirm_password(visit, caller, body)
+    account = await _confirm_password(visit, caller, body)
     if await may_mail(visit, body.new_email, "new address"):
         async with visit.sessions.begin() as session:
+            await _check_the_same(session, account)
             taken = await session.scalar(select(exists().where(users.has_email(body.new_email), User.id != caller.id)))
             token = new_email_token(session, None if taken else caller.id, "change_email", body.new_email)
             mail(session, visit, body.new_email, caller.name, "new_email_taken" if taken else "new_email", token)
@@ -214,9 +216,10 @@ async def confirm_email(body: schemas.Confirmation, session: Session, visit: Thi
 @router.post("/deactivate", status_code=204, responses=problems(401, 403, 404, 409, 429))
 async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
     """Close the account; an administrator can open it again."""
-    await _confirm_password(visit, caller, body)
+    account = await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.keep_an_administrator(session, caller.id)
+        await _check_the_same(session, account)
         await users.change_user(session, caller.id, UserAdministration(active=False))
     log.info("account deactivated", user_id=str(caller.id))
     clear_cookies(visit.response)
@@ -225,9 +228,10 @@ async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: Thi
 @router.post("/delete-account", status_code=204, responses=problems(401, 403, 409, 429))
 async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
     """Delete the user, and all that is theirs."""
-    await _confirm_password(visit, caller, body)
+    account = await _confirm_password(visit, caller, body)
     async with visit.sessions.begin() as session:
         await users.keep_an_administrator(session, caller.id)
+        await _check_the_same(session, account)
         # Whatever refers to the user goes along: ON DELETE CASCADE.
         await session.execute(delete(User).where(User.id == caller.id))
     log.info("account deleted", user_id=str(caller.id))
@@ -262,6 +266,12 @@ async def _still_the_same(session: AsyncSession, account: Account) -> bool:
     unchanged = User.id == account.id, User.active, Credential.changed_at == account.changed_at
     query = select(User.id).join(Credential).where(*unchanged).with_for_update(key_share=True)
     return await session.scalar(query) is not None
+
+
+async def _check_the_same(session: AsyncSession, account: Account) -> None:
+    # Else whoever has learned the old password could begin before it is changed, and end after that.
+    if not await _still_the_same(session, account):
+        raise Problem(409, "The password has been changed meanwhile.", title="Changed meanwhile")
 
 
 def _login_limits(visit: Visit, email: str, *, known: bool) -> tuple[Limit, ...]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import TypeVar
 from unicodedata import normalize
@@ -100,7 +101,8 @@ def _rest(seconds: float, busy: float) -> float:
 
 def _give_way() -> None:
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # only there a thread has a priority
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        with suppress(PermissionError):  # it has less already, and may not take more
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def _bytes(password: str) -> bytes:

@@ -33,9 +33,8 @@ router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503))
 FAMILY_LENGTH = 22  # characters: 16 random bytes
 DEVICE_LENGTH = 200
 TABS = timedelta(seconds=5)  # in which other tabs may send a cookie that one has exchanged: its answer is on the way
-ACCESS_COOKIE = "__Host-access"
-REFRESH_COOKIE = "__Secure-refresh"
-REFRESH_PATH = "/auth/refresh"
+# A browser takes __Host- from this host alone: another one of the domain cannot put its own session in their place.
+ACCESS_COOKIE, REFRESH_COOKIE = "__Host-access", "__Host-refresh"
 CSRF_HEADER = "X-CSRF"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 TRY_ANOTHER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -85,14 +84,14 @@ def _issue(login: LoginSession, family: str, visit: Visit, *, cookies: bool) -> 
     if cookies:
         put = partial(visit.response.set_cookie, httponly=True, secure=True, samesite="lax")
         put(ACCESS_COOKIE, access, max_age=seconds)
-        put(REFRESH_COOKIE, family + secret, path=REFRESH_PATH, expires=login.idle_expires_at)
+        put(REFRESH_COOKIE, family + secret, expires=login.idle_expires_at)
         return Tokens(expires_in=seconds)
     return Tokens(access_token=access, refresh_token=family + secret, expires_in=seconds)
 
 
 def clear_cookies(response: Response) -> None:
-    for name, path in ((ACCESS_COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)):
-        response.delete_cookie(name, path, httponly=True, secure=True, samesite="lax")
+    for name in (ACCESS_COOKIE, REFRESH_COOKIE):
+        response.delete_cookie(name, httponly=True, secure=True, samesite="lax")
 
 
 def _alive(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
@@ -126,8 +125,8 @@ async def identify(request: Request) -> Caller | None:
 
 def _read_access_token(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme:
-        return token.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "bearer":  # another one may be for a proxy in front of us
+        return token.strip()
     return _read_cookie(request, ACCESS_COOKIE)
 
 

@@ -26,7 +26,7 @@ async def _expected_versions(if_match: Annotated[str | None, Header(max_length=2
     if if_match is None or if_match.strip() == "*":
         return None
     # What is no tag of ours matches nothing, and neither does a weak one.
-    tags = (re.fullmatch(r'\s*"([0-9]{1,9})"\s*', tag) for tag in if_match.split(","))
+    tags = (re.fullmatch(r'\s*"([1-9][0-9]{0,8})"\s*', tag) for tag in if_match.split(","))
     return [int(tag[1]) for tag in tags if tag]
 
 
