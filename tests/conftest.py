@@ -13,8 +13,6 @@ from cable import Cable
 from fastapi import FastAPI
 from handrail.scratch import ScratchServer
 from httpx2 import ASGITransport, AsyncClient
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,17 +41,6 @@ def anyio_backend() -> str:
 def mails_stay_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests read them there, however long they take."""
     monkeypatch.setattr("app.main.MAIL_SECONDS", 3600)
-
-
-@pytest.fixture
-def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """For hundreds of passwords: they are hashed as ever, but in no time."""
-    from app.auth import passwords  # here, for whoever does without accounts
-
-    monkeypatch.setattr(passwords, "HASHER", PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
-    passwords._decoy.cache_clear()
-    yield
-    passwords._decoy.cache_clear()
 
 
 def _as_plain(url: str) -> str:

@@ -1,13 +1,18 @@
 """People who use the service in tests: they sign up, read their mail and log in."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, select, update
 
+from app.auth import passwords
 from app.mail.models import Mail
 from app.users.models import Role, User
 
@@ -63,3 +68,12 @@ async def join(
         await session.execute(update(User).where(User.email == email).values(role=role))
     tokens = await log_in(client, email)
     return Person(client, confirmed.json()["id"], email, tokens["access_token"], tokens["refresh_token"])
+
+
+@pytest.fixture
+def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For hundreds of passwords: they are hashed as ever, but in no time."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+    passwords._decoy.cache_clear()
+    yield
+    passwords._decoy.cache_clear()

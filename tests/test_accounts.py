@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from people import PASSWORD, Person, join, log_in, read_mails, read_token
+from people import (
+    PASSWORD,
+    Person,
+    cheap_hashing,  # noqa: F401 - a fixture
+    join,
+    log_in,
+    read_mails,
+    read_token,
+)
 from serving import serving
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession

@@ -18,7 +18,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from people import PASSWORD, Person, join
+from people import (
+    PASSWORD,
+    Person,
+    cheap_hashing,  # noqa: F401 - a fixture
+    join,
+)
 from schemathesis.checks import CheckFunction, not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
@@ -149,7 +154,8 @@ class Hostile(NamedTuple):
 def hostile_requests(path: str, operation: dict[str, Any]) -> Iterator[Hostile]:
     """Yield requests of which one field or parameter is hostile, and all else is right."""
     schema = re.search(r"/schemas/(\w+)", str(operation.get("requestBody")))
-    right = {name: RIGHT[name] for name in DOCUMENT["components"]["schemas"][schema[1]]["properties"]} if schema else {}
+    fields = DOCUMENT["components"]["schemas"][schema[1]]["properties"] if schema else []
+    right = {name: RIGHT.get(name, "a text") for name in fields}
     headers, content = ([(b"content-type", b"application/json")], json.dumps(right)) if right else ([], None)
     for field, value in product(right, HOSTILE):
         text = value.replace("…", str(right[field])) if isinstance(value, str) else value

@@ -7,7 +7,14 @@ import pytest
 from blocking import until_blocked
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from people import PASSWORD, join, log_in, read_mails, read_token
+from people import (
+    PASSWORD,
+    cheap_hashing,  # noqa: F401 - a fixture
+    join,
+    log_in,
+    read_mails,
+    read_token,
+)
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
