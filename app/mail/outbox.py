@@ -66,11 +66,12 @@ async def _take(sessions: async_sessionmaker[AsyncSession]) -> Mail | None:
 
 
 def _compose(mail: Mail, mail_from: str) -> EmailMessage:
-    from email_validator import validate_email  # with the first mail, as with the first address
+    message, recipient = EmailMessage(), mail.recipient
+    if not recipient.isascii():
+        from email_validator import validate_email  # with the first: a start need not wait for it
 
-    message, to = EmailMessage(), validate_email(mail.recipient, check_deliverability=False)
-    # A domain in letters of its own is written as xn--…: few servers take it otherwise.
-    recipient = f"{to.local_part}@{to.ascii_domain}"
+        to = validate_email(recipient, check_deliverability=False)
+        recipient = f"{to.local_part}@{to.ascii_domain}"  # few servers take a domain in letters of its own
     message["From"], message["To"], message["Subject"] = mail_from, recipient, mail.subject
     # The same at every attempt, so that a receiver can tell a repetition. Its time is that of the row.
     message["Message-ID"] = f"<{mail.id}@{mail_from.rpartition('@')[2].rstrip('>')}>"
