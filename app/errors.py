@@ -108,8 +108,8 @@ def sqlstate(error: Exception) -> str:
 def _is_outage(error: Exception) -> bool:
     lost = isinstance(error, InterfaceError) or getattr(error, "connection_invalidated", False)
     # A table has been changed since the statement was prepared; the next one is prepared anew.
-    lost = lost or isinstance(getattr(error, "driver_exception", error), InvalidCachedStatementError)
-    return lost or sqlstate(error).startswith(OUTAGES)
+    outdated = isinstance(_of_driver(error), InvalidCachedStatementError)
+    return lost or outdated or sqlstate(error).startswith(OUTAGES)
 
 
 def _of_database(error: TimeoutError) -> bool:
@@ -120,8 +120,13 @@ def _of_database(error: TimeoutError) -> bool:
 
 def _unstorable(error: Exception) -> bool:
     # A number that does not fit, or half a character, is noticed by asyncpg before PostgreSQL sees it.
-    cause = getattr(error, "driver_exception", error).__cause__
-    return sqlstate(error) in UNSTORABLE or isinstance(cause, OverflowError | UnicodeError)
+    return sqlstate(error) in UNSTORABLE or isinstance(_of_driver(error).__cause__, OverflowError | UnicodeError)
+
+
+def _of_driver(error: Exception) -> BaseException:
+    """Return what asyncpg has raised; SQLAlchemy's own way there fails for a statement that is outdated."""
+    translated = getattr(error, "orig", None)
+    return (translated.__cause__ or translated) if translated else error
 
 
 def _invalid_input(error: Mapping[str, Any]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import psycopg
 import pytest
 import uvicorn
 from blocking import until_blocked
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from people import PASSWORD, join
 from process import ROOT, WARM, Load, Service, free_port, running
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uvicorn.server import ServerState
 
@@ -284,6 +285,21 @@ async def test_connections_cut(app: FastAPI, client: AsyncClient, session: Async
         answers = await asyncio.gather(*(person.send("GET", path) for _ in range(10)))
 
         assert {answer.status_code for answer in answers} == {200}, path
+
+
+async def test_a_table_is_changed_under_way(app: FastAPI, client: AsyncClient, database: str) -> None:
+    """Statements that were prepared before are prepared anew; until then it is a matter of coming again."""
+    person = await join(app, client)
+    await person.send("GET", f"/users/{person.id}")
+    url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f'ALTER TABLE "{SCHEMA}".users ALTER name TYPE varchar(300)'.encode())
+        try:
+            answers = [await person.send("GET", f"/users/{person.id}") for _ in range(2)]
+        finally:
+            owner.execute(f'ALTER TABLE "{SCHEMA}".users ALTER name TYPE text'.encode())
+
+    assert [answer.status_code for answer in answers] == [503, 200]
 
 
 async def test_locked_table(
