@@ -83,6 +83,17 @@ async def test_an_idempotency_key_counts_for_24_hours(
     assert len(await read_mails(app, ADA["email"])) == 2
 
 
+async def test_a_sign_up_waits_for_none_that_has_expired(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These are cleaned up beside the requests."""
+    await client.post("/auth/sign-up", json=ADA)
+    move_clock(monkeypatch, hours=25)
+    await session.execute(select(SignUp).with_for_update())
+
+    assert (await client.post("/auth/sign-up", json=ADA)).status_code == 202
+
+
 async def test_the_first_login_may_be_on_a_host_whose_clock_is_behind(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

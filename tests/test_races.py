@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from uuid import UUID
 
 import pytest
 from blocking import until_blocked
@@ -200,6 +201,18 @@ async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None
     )
 
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+
+
+async def test_who_changes_one_administrator_waits_for_no_other(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """Whose rows several of them took in different orders: they waited for each other."""
+    root, ada, eve = [await join(app, client, f"{n}@example.com", role=Role.ADMIN) for n in ("root", "ada", "eve")]
+    await session.execute(select(User).where(User.id == UUID(ada.id)).with_for_update())
+
+    answer = await root.send("PATCH", f"/users/{eve.id}", json={"role": "user"})
+
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     row = row.on_conflict_do_nothing(index_elements=[SignUp.idempotency_hash])
     expired = SignUp.idempotency_hash == key_hash, SignUp.expires_at <= clock.now()
     async with visit.sessions.begin() as session:
-        await session.execute(delete(SignUp).where(*expired))
+        if key_hash:
+            await session.execute(delete(SignUp).where(*expired))
         first = await session.scalar(row.returning(SignUp.id))
         taken = await session.scalar(select(exists().where(users.has_email(new.email))))
         if first and mailable:
