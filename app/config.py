@@ -69,7 +69,11 @@ PublicUrl = Annotated[str, _looks_like("https://www.example.com", rf"https?://{H
 Origin = Annotated[str, _looks_like("https://www.example.com, with a comma between two of them", rf"https?://{HOST}")]
 
 
-CommaSeparated = BeforeValidator(lambda value: re.findall(r"[^\s,]+", value) if isinstance(value, str) else value)
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = BeforeValidator(_split)
 
 
 class Settings(BaseModel, frozen=True, hide_input_in_errors=True):

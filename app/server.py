@@ -41,7 +41,7 @@ class Protocol(HttpToolsProtocol):
     """HTTP/1.1, which reads no request for ever or of any size, and closes a connection when its client knows it."""
 
     _deadline: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
+    _unsent: asyncio.TimerHandle | None = None
 
     def _expect_within(self, seconds: float | None, otherwise: Callable[[], None] | None = None) -> None:
         """End the connection unless this is called again before; None: the application takes as long as it takes."""
@@ -67,12 +67,12 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        self._unsent = self.loop.call_later(READ_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unread:
-            self._unread.cancel()
+        if self._unsent:
+            self._unsent.cancel()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_within(None)
@@ -127,7 +127,7 @@ class Protocol(HttpToolsProtocol):
 
 class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        gc.disable()
+        gc.disable()  # as in main, which a worker does not go through
         import_fastapi()
         await super().serve(sockets)
 

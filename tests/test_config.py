@@ -99,7 +99,7 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
         *[("CORS_ORIGINS", origin) for origin in ("*", "null", "https://www.example.com,*", "www.example.com")],
         ("CORS_ORIGINS", "https://*.example.com"),
         *[("CORS_ORIGINS", f"https://www.example.com{end}") for end in ("/", "/path", "?a=1", "#a")],
-        *[("TRUSTED_PROXIES", network) for network in ("*", "everybody", "10.0.0.1/8", "10.0.0.0/33")],
+        *[("TRUSTED_PROXIES", network) for network in ("*", "everybody", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1 ::1")],
         *[
             ("PUBLIC_URL", url)
             for url in ("javascript:alert(1)", "www.example.com", "https://", "http://x?token=secret", "https://x/")

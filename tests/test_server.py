@@ -112,6 +112,7 @@ async def test_who_does_not_read_the_answer_is_cut_off(size: int, monkeypatch: p
             gc.unfreeze()
 
 
+@pytest.mark.timeout(30)  # uvicorn's own would wait for workers that never began
 @pytest.mark.parametrize("name", ["hup", "ttin", "ttou"])
 def test_no_signal_stops_workers_one_after_the_other(name: str) -> None:
     """As uvicorn would, which waits for each; meanwhile the one that stops makes the listener of all deaf."""

@@ -214,7 +214,7 @@ async def confirm_email(body: schemas.Confirmation, session: Session, visit: Thi
     log.info("e-mail address changed", user_id=str(user.id))
 
 
-@router.post("/deactivate", status_code=204, responses=problems(401, 403, 404, 409, 429))
+@router.post("/deactivate", status_code=204, responses=problems(401, 403, 409, 429))
 async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: ThisVisit) -> None:
     """Close the account; an administrator can open it again."""
     account = await _confirm_password(visit, caller, body)

@@ -91,14 +91,14 @@ def _as_html(mail: Mail) -> str:
 
 def sender(settings: Settings) -> Send:
     if settings.smtp_url:
-        return _by_smtp(settings.smtp_url.get_secret_value(), settings.environment)
+        return _by_smtp(settings.smtp_url.get_secret_value(), strict=settings.environment == "production")
     return _into_folder(settings.mail_folder or ROOT / ".mail", show=settings.environment == "development")
 
 
-def _by_smtp(url: str, environment: str) -> Send:
+def _by_smtp(url: str, *, strict: bool) -> Send:
+    """Return what sends with TLS, from the first byte or if the server offers it; if strict it must, for a password."""
     parts = urlsplit(url)
-    tls = parts.scheme == "smtps"  # from the first byte; else as soon as the server offers it, which is no choice
-    must_offer_tls = not tls and parts.password is not None and environment == "production"  # where it gets a password
+    tls = parts.scheme == "smtps"
 
     async def send(message: EmailMessage) -> None:
         import aiosmtplib  # with the first mail: starting the service should not wait for it
@@ -110,7 +110,7 @@ def _by_smtp(url: str, environment: str) -> Send:
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             use_tls=tls,
-            start_tls=must_offer_tls or None,
+            start_tls=True if strict and parts.password is not None and not tls else None,
         )
 
     return send
