@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from typing import Any
 
+import asyncpg
+import pytest
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
 
 from faults.shop import Shop, revision
 from handrail.errors import DatabaseUnavailableError, MigrationError
-from handrail.upgrade.bundle import REVISIONS, version_move
+from handrail.upgrade.bundle import REVISIONS, begun, version_move
 
 
 def test_each_revision_is_a_transaction_of_its_own(shop: Shop) -> None:
@@ -146,3 +150,24 @@ def test_a_session_that_is_ended_outside_of_a_bundle(shop: Shop) -> None:
     assert "Traceback" not in out + err, out + err
     assert upgrade.returncode == DatabaseUnavailableError.exit_code, out + err
     assert "The database is at r1" in out
+
+
+def test_ctrl_c_between_sending_and_waiting_says_nothing_more(shop: Shop) -> None:
+    """What was sent is ended with its connection, which nobody awaits then: asyncio does not print that error."""
+    said: list[object] = []
+
+    async def interrupted() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+        driver = await asyncpg.connect(shop.dsn)
+        sending = asyncio.create_task(begun(driver.execute("SELECT pg_sleep(20)")))
+        await asyncio.sleep(0)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        del sending
+        await driver.close()
+        gc.collect()
+
+    asyncio.run(interrupted())
+
+    assert said == []

@@ -218,5 +218,7 @@ def send(connection: Connection, message: str) -> Callable[[], None]:
 async def begun(sending: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
     """Hand a message to the network, and return what ends with its answer."""
     task = asyncio.create_task(sending)
+    # After Ctrl-C nobody may ask for the answer any more; asyncio would print the error that it is.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.sleep(0)
     return task
