@@ -5,19 +5,35 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from ctypes import addressof, create_string_buffer
 from struct import pack
 
-import structlog
 import uvicorn
 from pydantic import BaseModel
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from app import logs
+
+@contextmanager
+def without(library: str) -> Iterator[None]:
+    """Let what is imported meanwhile find an optional library missing, whose own import would take its time."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[library]
+
+
+with without("rich"):  # for tracebacks in colour, and ours are plain: a tenth of the start
+    import structlog
+
+    from app import logs
 
 log = structlog.get_logger(__name__)
 
@@ -147,10 +163,9 @@ def import_fastapi() -> None:
     """Import FastAPI without what only its OpenAPI document needs: a tenth of the start."""
     if "fastapi" not in sys.modules:
         BaseModel.model_config["defer_build"] = True  # its thirty models are built when the document is asked for
-        sys.modules["email_validator"] = None  # type: ignore[assignment] # FastAPI takes that for "not installed"
-        import fastapi.openapi.models  # noqa: F401
-
-        del BaseModel.model_config["defer_build"], sys.modules["email_validator"]
+        with without("email_validator"):
+            import fastapi.openapi.models  # noqa: F401
+        del BaseModel.model_config["defer_build"]
 
 
 class Worker(Process):

@@ -26,7 +26,7 @@ import json, sys
 from app.server import import_fastapi
 import_fastapi()
 import app.main, fastapi.openapi.models
-late = {"aiosmtplib", "alembic", "email_validator", "zxcvbn"}
+late = {"aiosmtplib", "alembic", "email_validator", "rich", "zxcvbn"}
 known, built = set(sys.modules), fastapi.openapi.models.OpenAPI.__pydantic_complete__
 from pydantic import EmailStr, TypeAdapter
 TypeAdapter(EmailStr).validate_python("ada@example.com")
