@@ -33,7 +33,7 @@ class Starter:
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def shell(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def shell(self, command: str, *, seconds: float = SECONDS, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a line as a person would type it, with the virtual environment activated."""
         return subprocess.run(
             ["bash", "-c", command],
@@ -42,12 +42,12 @@ class Starter:
             capture_output=True,
             text=True,
             check=False,
-            timeout=SECONDS,
+            timeout=seconds,
         )
 
-    def run(self, command: str, **environment: str) -> str:
+    def run(self, command: str, *, seconds: float = SECONDS, **environment: str) -> str:
         """Run a line that must succeed; return its standard output."""
-        return succeeded(command, self.shell(command, **environment))
+        return succeeded(command, self.shell(command, seconds=seconds, **environment))
 
     def alembic(self, arguments: str, **environment: str) -> str:
         """Run `alembic …`, which must succeed, without a shell; return its standard output."""

@@ -36,7 +36,7 @@ def test_the_page_can_be_typed(starter: Starter) -> None:
                 made.append(path)
 
     starter.run(f"ruff check app tests && ruff format --check app tests && lint-imports && mypy {' '.join(made)}")
-    assert " passed" in starter.run(f"pytest -q -p no:cacheprovider {TESTS}")
+    assert " passed" in starter.run(f"pytest -q -p no:cacheprovider {TESTS}", seconds=240)
 
 
 def type_commands(starter: Starter, block: str) -> None:
