@@ -1,4 +1,4 @@
-"""What requests cost the database: statements are counted, and every foreign key has its index."""
+"""What requests cost the database: statements are counted, and foreign keys have an index, and go along with users."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +27,14 @@ UNINDEXED = text(
         WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indisvalid
           AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey
     )
+    """
+)
+# A foreign key to users that says nothing of a deleted one: deleting an account would be answered with 409 for ever.
+KEEPING_USERS = text(
+    """
+    SELECT conrelid::regclass::text || '.' || conname
+    FROM pg_constraint
+    WHERE contype = 'f' AND confrelid = CAST(:users AS text)::regclass AND confdeltype IN ('a', 'r')
     """
 )
 
@@ -111,3 +119,8 @@ async def test_every_foreign_key_has_an_index(session: AsyncSession) -> None:
 
     assert await session.scalar(keys, {"schema": f'"{SCHEMA}"'})
     assert (await session.scalars(UNINDEXED, {"schema": f'"{SCHEMA}"'})).all() == []
+
+
+async def test_no_foreign_key_keeps_a_user_from_being_deleted(session: AsyncSession) -> None:
+    """ForeignKey(User.id, ondelete="CASCADE"), or "SET NULL": what is theirs goes along, or is nobody's."""
+    assert (await session.scalars(KEEPING_USERS, {"users": f'"{SCHEMA}".users'})).all() == []
