@@ -55,7 +55,7 @@ def test_no_server(shop: SmallProject, driver: str) -> None:
     message = shop.refuses("current", DATABASE_URL=f"postgresql+{driver}://shop:{SECRET}@127.0.0.1:{port}/shop")
 
     assert f"no PostgreSQL answers at 127.0.0.1:{port}" in message
-    assert "correct host and port in DATABASE_URL" in message
+    assert "correct host and port in the URL (MIGRATION_DATABASE_URL where it is set, else DATABASE_URL)" in message
     assert SECRET not in message
 
 

@@ -54,6 +54,7 @@ POOLED = (
 CONNECT_TIMEOUT = 10  # seconds
 
 DRIVERS = ("asyncpg", "psycopg")
+THE_URL = "the URL (MIGRATION_DATABASE_URL where it is set, else DATABASE_URL)"
 OTHER_DRIVER = (
     " Migrations need one of these two drivers, whatever the service itself uses: pip install 'psycopg[binary]', and "
     "write postgresql:// here or, for migrations only, in MIGRATION_DATABASE_URL."
@@ -287,7 +288,7 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
     if message.sqlstate == "3D000" or (fatal and said.startswith("database")):
         return AccessDeniedError(
             f'the database "{database}" does not exist at {place}. Create it, for instance: '
-            f"CREATE DATABASE {quoted(database)} OWNER {quoted(role)}; or correct DATABASE_URL."
+            f"CREATE DATABASE {quoted(database)} OWNER {quoted(role)}; or correct {THE_URL}."
         )
     if message.sqlstate in BUSY or (fatal and ("too many" in said or "starting up" in said or "shutting down" in said)):
         return DatabaseUnavailableError(f"PostgreSQL at {place} takes no connection now: {said}. Try again shortly.")
@@ -300,7 +301,7 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
         )
     if fatal or (message.sqlstate or "").startswith("28"):
         return AccessDeniedError(
-            f'PostgreSQL at {place} refused the role "{role}": {said}. Check user and password in DATABASE_URL '
+            f'PostgreSQL at {place} refused the role "{role}": {said}. Check user and password in {THE_URL} '
             "(characters such as @ : / % in the password are written %40 %3A %2F %25)."
         )
     if message.sqlstate == STOPPED:
@@ -313,7 +314,7 @@ def _connect_error(url: URL, error: BaseException) -> HandrailError:
     if isinstance(error, TimeoutError):
         said = f"no answer within {CONNECT_TIMEOUT} seconds"
     return DatabaseUnavailableError(
-        f"no PostgreSQL answers at {place}: {said}. Start it, or correct host and port in DATABASE_URL."
+        f"no PostgreSQL answers at {place}: {said}. Start it, or correct host and port in {THE_URL}."
     )
 
 
