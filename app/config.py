@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -76,6 +76,17 @@ def _split(value: object) -> object:
 CommaSeparated = BeforeValidator(_split)
 
 
+def _as_network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        example = "192.0.2.7,10.0.0.0/8, and of a network the first address"
+        raise ValueError(f"must be addresses or networks, like {example}") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_as_network)]
+
+
 class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     """Each field is the environment variable of the same name in capitals."""
 
@@ -87,7 +98,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     # Where people reach the user interface; links in mails lead there.
     public_url: PublicUrl = "http://127.0.0.1:8000"
     # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
-    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], CommaSeparated] = []
+    trusted_proxies: Annotated[list[Network], CommaSeparated] = []
     # Other origins whose pages may call this service with the user's cookies.
     cors_origins: Annotated[list[Origin], CommaSeparated] = []
     # /docs and /openapi.json: open in development, and elsewhere when switched on.

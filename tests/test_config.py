@@ -127,6 +127,17 @@ def test_dangerous_settings(name: str, value: str, monkeypatch: pytest.MonkeyPat
     assert "secret" not in line
 
 
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "192.0.2.7,proxy.internal"])
+def test_a_proxy_that_is_no_network(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One reason, and what to write; not one for each kind of network that it is not."""
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("TRUSTED_PROXIES", value)
+
+    assert refusal() == (
+        "TRUSTED_PROXIES must be addresses or networks, like 192.0.2.7,10.0.0.0/8, and of a network the first address"
+    )
+
+
 def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
     """Written in another encoding, for instance."""
     file = tmp_path / ".env"
