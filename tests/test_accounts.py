@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -20,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.auth import accounts
+from app.auth.links import MAILS
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignUp
 from app.auth.throttle import Limit
+from app.config import ROOT
 from app.mail.models import Mail
 from app.models import Base
 from app.users.models import Role, User
@@ -33,6 +36,18 @@ OTHER = "another four words"
 def move_clock(monkeypatch: pytest.MonkeyPatch, **by: float) -> None:
     now: datetime = clock.now() + timedelta(**by)
     monkeypatch.setattr("app.clock.now", lambda: now)
+
+
+def test_the_page_tells_of_every_mail_and_what_is_in_it() -> None:
+    """The second column says to whom; the third whether there is a name, and a link that works for so long."""
+    page = (ROOT / "docs/accounts.md").read_text(encoding="utf-8")
+    told = {
+        file: ("name" in holds, "link" in holds)
+        for file, holds in re.findall(r"^\| `(\w+\.txt)` \|.*\|(.*)\|$", page, re.MULTILINE)
+    }
+    texts = {file.name: file.read_text(encoding="utf-8") for file in MAILS.iterdir()}
+
+    assert told == {name: ("$name" in text, "$token" in text) for name, text in texts.items()}
 
 
 async def test_nobody_writes_to_others_by_signing_up(app: FastAPI, client: AsyncClient) -> None:
