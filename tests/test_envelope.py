@@ -1,5 +1,6 @@
 """What every answer carries, who counts as its sender, and which pages of other origins may ask."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from people import PASSWORD, join
 from serving import PRODUCTION, serving
 
+from app import envelope
 from app.database import Session
 
 ELSEWHERE = "https://evil.example"
@@ -74,6 +76,25 @@ async def test_every_error_is_a_problem_that_shows_nothing(app: FastAPI) -> None
         assert not any(word in answer.text for word in ("Traceback", "oops", "SELECT", "/app/", ".py")), kind
 
 
+async def test_an_answer_without_a_body_has_no_content_type(app: FastAPI, client: AsyncClient) -> None:
+    """Who reads JSON wherever it is announced would fail."""
+    answer = await (await join(app, client)).send("POST", "/auth/logout")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "content-type" not in answer.headers
+
+
+async def test_a_cookie_that_takes_long_to_read_keeps_nobody_waiting(app: FastAPI, client: AsyncClient) -> None:
+    """Backslashes, for each of which Python looks through all others. The cookies beside it count as ever."""
+    ada = await join(app, client)
+    cookies = 'a="' + "\\x" * 30_000 + f'"; __Host-access={ada.access}'
+    began = time.process_time()
+    answer = await client.get("/users/me", headers={"cookie": cookies})
+
+    assert answer.status_code == 200
+    assert time.process_time() - began < 2
+
+
 @pytest.mark.parametrize("kind", ["success", "login needed", "unknown path", "fault", "too large"])
 async def test_every_answer_has_a_request_id_of_its_own(app: FastAPI, kind: str) -> None:
     first, second = [(await answers_of_all_kinds(app))[kind].headers["x-request-id"] for _ in range(2)]
@@ -121,6 +142,23 @@ async def test_what_a_client_wrote_before_our_proxy_counts_for_nothing(database:
         statuses = await failures(client, [f"198.51.100.{n}, 203.0.113.9, 10.0.0.3" for n in range(12)])
 
     assert statuses == [401] * 10 + [429] * 2
+
+
+async def test_thousands_of_addresses_are_not_even_read(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read as many as the headers can hold would keep everybody else waiting."""
+    read, really_read = list[str](), envelope._address
+
+    def note(text: str) -> envelope.Address:
+        read.append(text)
+        return really_read(text)
+
+    monkeypatch.setattr(envelope, "_address", note)
+    async with serving(database, "10.0.0.2", trusted_proxies="10.0.0.0/8") as (_, client):
+        await client.get(
+            "/health/live", headers={"x-forwarded-for": ",".join(map(str, range(10_000))) + ", 203.0.113.9"}
+        )
+
+    assert read == ["10.0.0.2", " 203.0.113.9"]
 
 
 async def test_behind_our_proxy_people_are_told_apart(database: str) -> None:
