@@ -88,6 +88,22 @@ async def test_two_of_the_best_known_in_a_row_are_refused(client: AsyncClient, p
     assert await sign_up(client, password) == 422
 
 
+def test_to_judge_a_password_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although compatibility decomposition makes 18 letters of one, and each part of it might be well known."""
+    seen, known = list[int](), passwords._well_known()
+
+    class Noting(frozenset[str]):
+        def __contains__(self, word: object) -> bool:
+            seen.append(len(str(word)))
+            return super().__contains__(word)
+
+    monkeypatch.setattr(passwords, "_well_known", lambda: Noting(known))
+
+    assert refusal("ﷺ" * 341, 15) is None
+    assert sum(seen) < 10_000
+    assert max(map(len, known)) == passwords.LONGEST
+
+
 @pytest.mark.parametrize(
     "password",
     [

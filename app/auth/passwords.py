@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 MAX_BYTES = 1024
 DIFFERENT = 5  # characters that a password must have at least
+LONGEST = 20  # characters of one that is well known; NFKC makes 6,000 of a password's 1,024 bytes, too many to cut
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
 MAX_REST = 0.2  # seconds between two of them, of all threads together, while the process is busy with other requests
@@ -39,7 +40,7 @@ def refusal(password: str, min_length: int, *own: str) -> str | None:
     folded = normalize("NFKC", password).casefold()
     if len(set(folded)) < DIFFERENT:
         return "the same few characters again and again are guessed soon"
-    if any(folded[:at] in _well_known() and folded[at:] in _well_known() for at in range(len(folded))):
+    if any(folded[:at] in _well_known() and folded[at:] in _well_known() for at in range(LONGEST + 1)):
         return "this is among the passwords that are tried first"
     words = [word.casefold() for text in (NAME, *own) for word in (text, *re.split(r"[\s@]", text)) if len(word) > 2]
     for word in sorted(words, key=len, reverse=True):
