@@ -3,15 +3,20 @@
 import os
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, Person, join, log_in
+from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.config import ROOT
+from app.auth.__main__ import make_admin
+from app.config import ROOT, Settings
+from app.database import SERVER_SETTINGS
 from app.users.models import Role, User
 
 EMAIL = "root@example.com"
@@ -56,6 +61,27 @@ async def test_a_user_becomes_administrator_whatever_the_case_of_the_address(
     assert (done.returncode, done.stdout) == (0, "ADA@example.com is an administrator now.\n")
     assert (await ada.send("GET", "/users/me")).json()["role"] == Role.ADMIN
     await log_in(client, ada.email)
+
+
+async def test_who_types_slowly_and_whose_clock_is_ahead(
+    database: str, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a transaction that is idle for ten seconds; the first login is on a host of its own."""
+
+    def type_slowly(*_: object) -> str:
+        time.sleep(0.5)
+        return PASSWORD
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setitem(SERVER_SETTINGS, "idle_in_transaction_session_timeout", "100")
+        meanwhile.setattr("app.auth.__main__.read_password", type_slowly)
+        meanwhile.setattr("app.clock.now", lambda: datetime.now(UTC) + timedelta(minutes=2))
+        answer = await make_admin(EMAIL, Settings(database_url=SecretStr(database)))
+    tokens = await log_in(client, EMAIL)
+    root = Person(client, "", EMAIL, tokens["access_token"], tokens["refresh_token"])
+
+    assert answer == f"{EMAIL} is a new user, and an administrator."
+    assert (await root.send("GET", "/users")).status_code == 200
 
 
 @pytest.mark.parametrize(
