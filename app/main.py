@@ -1,4 +1,4 @@
-"""The application: `uvicorn app.main:app`. Importing it connects to nothing."""
+"""The application: `uvicorn --no-proxy-headers app.main:app`. Importing it connects to nothing."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

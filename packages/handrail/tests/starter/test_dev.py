@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import urllib.request
 from typing import TYPE_CHECKING
 
 from handrail.errors import MigrationError
@@ -58,6 +59,17 @@ def test_with_a_database_url_nothing_is_started(starter: Starter, empty_database
 
     assert "as DATABASE_URL says" in service.output
     assert not (starter.root / ".postgres").exists()
+
+
+def test_nobody_on_this_machine_is_taken_for_a_proxy(starter: Starter, empty_database: str) -> None:
+    """A client says whom it speaks for, and counts as itself all the same: as in production, until it is configured."""
+    with starter.serving("handrail dev --no-reload", DATABASE_URL=empty_database) as service:
+        spoofed = urllib.request.Request(f"{service.address}/health/live", headers={"X-Forwarded-For": "198.51.100.1"})
+        with urllib.request.urlopen(spoofed, timeout=10) as answer:
+            assert answer.status == 200
+
+    assert "198.51.100.1" not in service.output
+    assert "ip=127.0.0.1" in service.output
 
 
 def test_pending_migrations_are_applied(starter: Starter) -> None:

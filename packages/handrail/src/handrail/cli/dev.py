@@ -142,7 +142,13 @@ def serve(project: Project, environment: dict[str, str], host: str, port: int, *
         command += ["--reload", *(f"--reload-dir={folder}" for folder in folders if folder and folder.is_dir())]
     # In a session of its own, so that Ctrl-C reaches only this process, which hands it on exactly once: a second signal
     # would make the server cut the requests short that it is finishing.
-    server = subprocess.Popen(command, cwd=project.root, env=environment, start_new_session=os.name != "nt")
+    server = subprocess.Popen(
+        command,
+        cwd=project.root,
+        # uvicorn would take every client on this machine for a proxy, which tells whom it speaks for.
+        env={"FORWARDED_ALLOW_IPS": "", **environment},
+        start_new_session=os.name != "nt",
+    )
 
     def hand_on(_number: int, _frame: FrameType | None) -> None:
         if os.name != "nt" and server.poll() is None:
