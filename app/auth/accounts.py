@@ -26,7 +26,7 @@ from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignU
 from app.auth.passwords import refusal
 from app.auth.schemas import NewAccount, Sent, Tokens
 from app.auth.sessions import ThisVisit, Visit, clear_cookies, digest, end_sessions, open_session
-from app.auth.throttle import Limit, admit, folded, succeed
+from app.auth.throttle import Limit, admit, folded, succeed, take_back
 from app.database import Lookup, Session
 from app.errors import Problem, invalid_field, problems
 from app.users import service as users
@@ -117,8 +117,7 @@ async def login(body: schemas.Login, visit: ThisVisit) -> Tokens:
     account = await _find_account(visit, body.email)
     limits = _login_limits(visit, body.email, known=bool(account and account.known_network))
     with structlog.contextvars.bound_contextvars(user_id=str(account.id) if account else None):
-        await admit(visit.attempts, *limits)
-        fits, renewed = await visit.passwords.verify(body.password, account.password_hash if account else None)
+        fits, renewed = await _try_password(visit, body.password, account, *limits)
         if account and fits:
             await succeed(visit.attempts, *limits)
             async with visit.sessions.begin() as session:
@@ -242,13 +241,23 @@ async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit:
 async def _confirm_password(visit: Visit, caller: Caller, body: schemas.PasswordOnly) -> Account:
     account, caller_id = await _find_account(visit, caller.email), str(caller.id)
     limits = LOGIN_HERE.of(visit.network, caller_id), LOGIN_ACCOUNT.of(caller_id)
-    await admit(visit.attempts, *limits)
-    fits, _ = await visit.passwords.verify(body.password, account.password_hash if account else None)
+    fits, _ = await _try_password(visit, body.password, account, *limits)
     if not account or not fits:
         log.warning("password wrong", user_id=str(caller.id))
         raise Problem(403, "This is not your password.", title="Wrong password")
     await succeed(visit.attempts, *limits)
     return account
+
+
+async def _try_password(
+    visit: Visit, password: str, account: Account | None, *limits: Limit
+) -> tuple[bool, str | None]:
+    await admit(visit.attempts, *limits)
+    try:
+        return await visit.passwords.verify(password, account.password_hash if account else None)
+    except Problem:  # too busy to look at it: who comes again as told must not be locked out
+        await take_back(visit.attempts, *limits)
+        raise
 
 
 def _check_new(visit: Visit, password: str, owner: NewAccount | User | Caller, field: str = "password") -> None:

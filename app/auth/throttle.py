@@ -78,5 +78,10 @@ async def take(lookups: Lookups, *limits: Limit) -> int:
 async def succeed(lookups: Lookups, own: Limit, *shared: Limit) -> None:
     """Take back an attempt: the owner begins anew, what other accounts and networks have failed stays counted."""
     await lookups.fetch(FORGET, whose=own.key)
-    for limit in shared:
+    await take_back(lookups, *shared)
+
+
+async def take_back(lookups: Lookups, *limits: Limit) -> None:
+    """Take back an attempt that was none, or no failure."""
+    for limit in limits:
         await lookups.fetch(TAKE_BACK, whose=limit.key)
