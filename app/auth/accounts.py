@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/auth", tags=["auth"], responses=problems(503))
 
 KNOWN_NETWORK = timedelta(days=90)
+CLEAN_UP_ROWS = 5_000
 
 # Wrong passwords. The last one would let anybody keep the owner out by failing on purpose, so it does not count for
 # networks from which the owner has logged in before; and a password reset always opens the door.
@@ -301,11 +302,22 @@ async def _set_password(
     mail(session, visit, owner.email, owner.name, "password_changed")
 
 
-async def clean_up(sessions: async_sessionmaker[AsyncSession]) -> None:
-    """Delete what has expired. Ended sessions stay for a while: they tell from where the owner comes."""
-    now = clock.now()
-    async with sessions.begin() as session:
-        await session.execute(delete(SignUp).where(SignUp.expires_at < now))
-        await session.execute(delete(EmailToken).where(EmailToken.expires_at < now))
-        await session.execute(delete(Attempt).where(Attempt.ends_at < now))
-        await session.execute(delete(LoginSession).where(LoginSession.expires_at < now - KNOWN_NETWORK))
+async def clean_up(sessions: async_sessionmaker[AsyncSession]) -> bool:
+    """Delete what has expired, and return whether there is more.
+
+    Not all at once: what takes longer than a statement may, as after an attack, would stay and grow for ever. Ended
+    sessions stay for a while: they tell from where the owner comes.
+    """
+    now, deleted = clock.now(), 0
+    expired = {
+        SignUp.id: SignUp.expires_at < now,
+        EmailToken.token_hash: EmailToken.expires_at < now,
+        Attempt.key: Attempt.ends_at < now,
+        LoginSession.id: LoginSession.expires_at < now - KNOWN_NETWORK,
+    }
+    for key, is_expired in expired.items():
+        some = select(key).where(is_expired).limit(CLEAN_UP_ROWS)
+        async with sessions.begin() as session:
+            done = await session.scalars(delete(key.class_).where(key.in_(some)).returning(key))
+            deleted = max(deleted, len(done.all()))
+    return deleted == CLEAN_UP_ROWS
