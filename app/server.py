@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import addressof, create_string_buffer
+from itertools import chain
 from struct import pack
 
 import uvicorn
@@ -100,8 +101,12 @@ class Protocol(HttpToolsProtocol):
         self._expect_within(HEADER_SECONDS)
 
     def on_headers_complete(self) -> None:
+        # What is raised in here is answered with 400.
         if [name for name, _ in self.headers].count(b"host") > 1:
-            raise ValueError("two hosts")  # what is raised in here is answered with 400
+            raise ValueError("two hosts")
+        # Not all that is unread need be of the head: what comes at once may hold the body, too.
+        if self._unread_size > HEAD_SIZE and sum(map(len, chain(*self.headers)), len(self.url)) > HEAD_SIZE:
+            raise ValueError("too large")
         self._expect_within(BODY_SECONDS)
         super().on_headers_complete()
         self._unread_size, self.headers = 0, []  # what comes after a body is no header: a proxy has not seen to it

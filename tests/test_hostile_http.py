@@ -95,6 +95,23 @@ async def test_what_is_no_body_does_not_go_on_for_ever(service: Service, begun: 
     assert b" 200 " in await service.ask()
 
 
+async def test_headers_of_more_than_64_kib_are_refused_also_when_they_come_at_once(service: Service) -> None:
+    """And none of 60 KiB, nor a small one whose body comes along with it."""
+    get = b"GET /health/live HTTP/1.1\r\nHost: service\r\nConnection: close\r\n"
+    requests = {
+        400: [
+            get + b"X-A: " + b"a" * 70_000 + b"\r\n\r\n",
+            get.replace(b" HTTP", b"?" + b"a" * 70_000 + b" HTTP") + b"\r\n",
+        ],
+        200: [get + b"X-A: " + b"a" * 60_000 + b"\r\n\r\n"],
+        422: [HEAD + b"Connection: close\r\nContent-Length: 100000\r\n\r\n" + b" " * 100_000],
+    }
+
+    for status, sent in requests.items():
+        for request in sent:
+            assert (await exchange(service, request)).startswith(b"HTTP/1.1 %d " % status)
+
+
 async def test_what_follows_a_body_is_no_header(service: Service) -> None:
     """A proxy that replaces X-Forwarded-For does not look there."""
     closing = CHUNKED.replace(b"Host", b"Connection: close\r\nHost")
