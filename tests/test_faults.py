@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import asyncpg
 import psycopg
 import pytest
 import uvicorn
-from blocking import until_blocked
+from blocking import until, until_blocked
 from cable import Cable, serve
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
@@ -27,17 +27,7 @@ from app import database, server
 from app.main import LOOKUP_CONNECTIONS
 from app.models import SCHEMA
 
-Condition = Callable[[], Awaitable[bool]]
-
 NOBODY = {"authorization": f"Bearer {'n' * 43}"}
-
-
-async def until(condition: Condition) -> None:
-    async with asyncio.timeout(100):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("workers", "all_at_once"), [("1", False), ("2", False), ("2", True)])
@@ -309,7 +299,7 @@ async def test_locked_table(
 
     That this takes less than six seconds is in test_sessions.py: the server tells the limits there.
     """
-    monkeypatch.setitem(database.SERVER_SETTINGS, "lock_timeout", "300")
+    monkeypatch.setitem(database.SERVER_SETTINGS, "lock_timeout", "1000")
     await client.get("/health/ready")  # reads the migration scripts, once
     await session.execute(text(f'LOCK TABLE "{SCHEMA}".sessions'))
     waiting = asyncio.create_task(ask(client, LOOKUP_CONNECTIONS))

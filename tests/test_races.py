@@ -20,12 +20,20 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock
+from app import clock, database
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 OTHER = "another four words"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a row goes on waiting: on a slow machine the others come after the usual three seconds."""
+    monkeypatch.setattr(database, "COMMAND_TIMEOUT", 60)
+    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        monkeypatch.setitem(database.SERVER_SETTINGS, name, "60000")
 
 
 async def count_users(session: AsyncSession) -> int:

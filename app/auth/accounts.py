@@ -316,7 +316,7 @@ async def clean_up(sessions: async_sessionmaker[AsyncSession]) -> bool:
         LoginSession.id: LoginSession.expires_at < now - KNOWN_NETWORK,
     }
     for key, is_expired in expired.items():
-        some = select(key).where(is_expired).limit(CLEAN_UP_ROWS)
+        some = select(key).where(is_expired).limit(CLEAN_UP_ROWS).with_for_update(skip_locked=True)
         async with sessions.begin() as session:
             done = await session.scalars(delete(key.class_).where(key.in_(some)).returning(key))
             deleted = max(deleted, len(done.all()))
