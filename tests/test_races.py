@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import (
     PASSWORD,
+    Person,
     cheap_hashing,  # noqa: F401 - a fixture
     join,
     log_in,
@@ -198,6 +199,31 @@ async def test_the_old_password_opens_nothing_once_it_has_been_changed(
     assert (await stealing).json()["type"] == "/problems/changed-meanwhile"
     assert await session.scalar(select(User.active))
     assert await read_mails(app, "eve@example.com") == []
+
+
+async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """It came first, but the administrator's request had begun before: opening the account again must not revive it."""
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+    ada = await join(app, client)
+    await session.execute(select(User).where(User.email == ada.email).with_for_update())
+
+    logging_in = asyncio.create_task(log_in(client, ada.email))
+    await until_blocked(session)
+    closing = asyncio.create_task(root.send("PATCH", f"/users/{ada.id}", json={"active": False}))
+    await until_blocked(session, requests=2)
+    await session.rollback()
+    tokens = await logging_in
+    assert (await closing).status_code == 200
+    assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": True})).status_code == 200
+
+    late = Person(client, ada.id, ada.email, tokens["access_token"], tokens["refresh_token"])
+    assert (await late.send("GET", "/users/me")).status_code == 401
+    again = await log_in(client, ada.email)
+    late.access = again["access_token"]
+    await root.send("PATCH", f"/users/{ada.id}", json={"active": True})
+    assert (await late.send("GET", "/users/me")).status_code == 200  # nothing was closed in between
 
 
 async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None:

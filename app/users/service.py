@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BindParameter, ColumnElement, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,8 +48,9 @@ async def change_user(
 ) -> User:
     """Change the fields that are set, of one of these versions where any are given."""
     values = change.model_dump()
-    if values.get("active") is False:
-        values["sessions_since"] = clock.now()
+    if (active := values.get("active")) is not None:
+        # Also when the account is opened again: a login may have come between while it was being closed.
+        values["sessions_since"] = case((User.active & active, User.sessions_since), else_=clock.now())
     expected = () if versions is None else (User.version.in_(versions),)
     # Reading and writing in one statement leaves no moment in which somebody else could delete the row.
     statement = update(User).where(User.id == user_id, *expected).returning(User)
