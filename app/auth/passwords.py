@@ -25,7 +25,7 @@ DIFFERENT = 5  # characters that a password must have at least
 LONGEST = 20  # characters of one that is well known; NFKC makes 6,000 of a password's 1,024 bytes, too many to cut
 OWN_REST = 6  # characters that a password must have beside the user's address, name and our name
 QUEUE = 50  # log-ins that wait for their turn; with more, nobody would still be there when theirs comes
-MAX_REST = 0.2  # seconds between two of them, of all threads together, while the process is busy with other requests
+MAX_REST = 0.8  # seconds between two of them, of all threads together, while the process is busy with other requests
 
 # The cheaper of OWASP's equivalent choices: 19 MiB and two passes. Old hashes are renewed at the next login.
 HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1),))
