@@ -6,17 +6,19 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from people import PASSWORD, Person, join, log_in
 from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.__main__ import make_admin
 from app.config import ROOT, Settings
 from app.database import SERVER_SETTINGS
+from app.models import SCHEMA
 from app.users.models import Role, User
 
 EMAIL = "root@example.com"
@@ -82,6 +84,24 @@ async def test_who_types_slowly_and_whose_clock_is_ahead(
 
     assert answer == f"{EMAIL} is a new user, and an administrator."
     assert (await root.send("GET", "/users")).status_code == 200
+
+
+async def test_who_signs_up_while_the_password_is_typed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is taken then; it is not the database that cannot be used."""
+
+    def sign_up_meanwhile(*_: object) -> str:
+        url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as other:
+            insert = f'INSERT INTO "{SCHEMA}".users (id, email, name) VALUES (gen_random_uuid(), %s, %s)'
+            other.execute(insert.encode(), (EMAIL, "Root"))
+        return PASSWORD
+
+    monkeypatch.setattr("app.auth.__main__.read_password", sign_up_meanwhile)
+    settings = Settings(database_url=SecretStr(database))
+
+    with pytest.raises(SystemExit, match=r"Another user has this e-mail address\. Run the same command again"):
+        await make_admin(EMAIL, settings)
+    assert await make_admin(EMAIL, settings) == f"{EMAIL} is an administrator now."
 
 
 @pytest.mark.parametrize(

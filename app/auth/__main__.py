@@ -13,10 +13,10 @@ from app.auth.models import Credential
 from app.auth.passwords import Passwords, refusal
 from app.config import Settings, load_settings
 from app.database import create_engine, create_sessions
-from app.errors import sqlstate
+from app.errors import Problem, sqlstate
 from app.users.models import Role, User
 from app.users.schemas import valid_email
-from app.users.service import CLOCKS_DIFFER, has_email
+from app.users.service import create_user, has_email
 
 
 def main() -> None:
@@ -42,13 +42,12 @@ async def make_admin(email: str, settings: Settings) -> str:
                 return f"{email} is an administrator now."
         # No transaction waits for whoever types: the server ends one that is idle.
         password_hash = await Passwords().hash(read_password(email, settings))
-        user = User(email=email, name=email.partition("@")[0], role=Role.ADMIN)
-        user.sessions_since = clock.now() - CLOCKS_DIFFER
         async with sessions.begin() as session:
-            session.add(user)
-            await session.flush()
+            user = await create_user(session, email, email.partition("@")[0], Role.ADMIN)
             session.add(Credential(user_id=user.id, password_hash=password_hash, changed_at=clock.now()))
         return f"{email} is a new user, and an administrator."
+    except Problem as taken:
+        sys.exit(f"{taken.detail} Run the same command again.")  # they signed up while the password was typed
     except DBAPIError as error:
         if sqlstate(error) == "42P01":
             sys.exit("The database has no users table yet. First: alembic upgrade head")

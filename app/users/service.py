@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 CLOCKS_DIFFER = timedelta(minutes=5)  # so that the first login may be on a host whose clock is behind
 
 
-async def create_user(session: AsyncSession, email: str, name: str) -> User:
-    user = User(email=email, name=name, sessions_since=clock.now() - CLOCKS_DIFFER)
+async def create_user(session: AsyncSession, email: str, name: str, role: Role = Role.USER) -> User:
+    user = User(email=email, name=name, role=role, sessions_since=clock.now() - CLOCKS_DIFFER)
     session.add(user)
     with unique_email():
         await session.flush()
