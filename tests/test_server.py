@@ -4,10 +4,11 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import uvicorn
@@ -26,7 +27,7 @@ import json, sys
 from app.server import import_fastapi
 import_fastapi()
 import app.main, fastapi.openapi.models
-late = {"aiosmtplib", "alembic", "email_validator", "rich", "zxcvbn"}
+late = {"aiosmtplib", "alembic", "email_validator", "pydantic.v1", "rich", "watchfiles", "zxcvbn"}
 known, built = set(sys.modules), fastapi.openapi.models.OpenAPI.__pydantic_complete__
 from pydantic import EmailStr, TypeAdapter
 TypeAdapter(EmailStr).validate_python("ada@example.com")
@@ -112,11 +113,20 @@ async def test_who_does_not_read_the_answer_is_cut_off(size: int, monkeypatch: p
             gc.unfreeze()
 
 
+@pytest.fixture
+def supervisor() -> Iterator[Supervisor]:
+    """A supervisor of two workers that are not started. It takes every signal for itself, Ctrl-C too."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield Supervisor(uvicorn.Config("app.main:app", workers=2, log_config=None), [])
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
 @pytest.mark.timeout(30)  # uvicorn's own would wait for workers that never began
 @pytest.mark.parametrize("name", ["hup", "ttin", "ttou"])
-def test_no_signal_stops_workers_one_after_the_other(name: str) -> None:
+def test_no_signal_stops_workers_one_after_the_other(name: str, supervisor: Supervisor) -> None:
     """As uvicorn would, which waits for each; meanwhile the one that stops makes the listener of all deaf."""
-    supervisor = Supervisor(uvicorn.Config("app.main:app", workers=2), [])
     workers = supervisor.processes = [Worker(supervisor.config, []) for _ in range(2)]
 
     getattr(supervisor, f"handle_{name}")()

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -284,9 +285,8 @@ def test_ctrl_c_inside_a_running_loop_ends_the_work() -> None:
         run(work())
 
     loop = asyncio.new_event_loop()  # asyncio.run would keep the first Ctrl-C to itself
-    with pytest.raises(KeyboardInterrupt):
+    with closing(loop), pytest.raises(KeyboardInterrupt):
         loop.run_until_complete(caller())
-    loop.close()
 
     assert steps == ["begun", "closed"]
 
