@@ -69,10 +69,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.request_log = logs.configure(settings.environment)
-    # A route is found by trying one after the other: what is asked most comes first.
+    # A route is found by trying one after the other, and with the first try of a router FastAPI builds all of its
+    # routes: whether the process lives is asked first, and after that what is asked most.
+    app.include_router(health.router)
     app.include_router(users.router)
     app.include_router(auth.router)
-    app.include_router(health.router)
     return app
 
 

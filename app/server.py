@@ -11,11 +11,8 @@ from ctypes import addressof, create_string_buffer
 from itertools import chain
 from struct import pack
 
-import uvicorn
 from pydantic import BaseModel
 from uuid_utils import uuid7
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 
 @contextmanager
@@ -31,8 +28,11 @@ def without(library: str) -> Iterator[None]:
         del sys.modules[library]
 
 
-with without("rich"):  # for tracebacks in colour, and ours are plain: a tenth of the start
+with without("rich"), without("watchfiles"):  # for tracebacks in colour, and for --reload: up to a tenth of the start
     import structlog
+    import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
     from app import logs
 
@@ -169,8 +169,11 @@ def import_fastapi() -> None:
     if "fastapi" not in sys.modules:
         BaseModel.model_config["defer_build"] = True  # its thirty models are built when the document is asked for
         with without("email_validator"):
-            import fastapi.openapi.models  # noqa: F401
+            import fastapi.openapi.models
+            import fastapi.utils
         del BaseModel.model_config["defer_build"]
+        # It would import pydantic 1 with the first route, only to refuse its models in words of its own.
+        fastapi.utils.annotation_is_pydantic_v1 = lambda _: False  # type: ignore[attr-defined, assignment]
 
 
 class Worker(Process):
