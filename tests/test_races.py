@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, database
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession
+from app.auth.sessions import digest
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -224,6 +225,24 @@ async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
     late.access = again["access_token"]
     await root.send("PATCH", f"/users/{ada.id}", json={"active": True})
     assert (await late.send("GET", "/users/me")).status_code == 200  # nothing was closed in between
+
+
+async def test_a_refresh_that_begins_while_another_ends(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """The other one has its tokens, and is not committed: both are under way. Later it is a reuse."""
+    ada = await join(app, client)
+    body = {"refresh_token": ada.refresh}
+    await session.execute(update(LoginSession).values(refresh_hash=digest("new"), last_used_at=clock.now()))
+
+    late = asyncio.create_task(client.post("/auth/refresh", json=body))
+    await until_blocked(session)
+    await session.commit()
+
+    assert (await late).json()["type"] == "/problems/refreshed-meanwhile"
+    assert (await ada.send("GET", "/users/me")).status_code == 200
+    assert (await client.post("/auth/refresh", json=body)).json()["type"] == "/problems/invalid-token"
+    assert (await ada.send("GET", "/users/me")).status_code == 401
 
 
 async def test_changes_of_one_version(app: FastAPI, client: AsyncClient) -> None:

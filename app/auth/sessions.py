@@ -15,6 +15,7 @@ import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import BindParameter, ColumnElement, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import aliased
 
 from app import clock
 from app.auth.models import LoginSession
@@ -149,12 +150,15 @@ async def refresh(body: Refresh, visit: ThisVisit, request: Request) -> Tokens:
     now, cookies = clock.now(), body.refresh_token is None
     token = body.refresh_token or _read_cookie(request, REFRESH_COOKIE) or ""
     family, secret = token[:FAMILY_LENGTH], token[FAMILY_LENGTH:]
-    of_family = select(LoginSession).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
+    # As it is when we look; the row itself comes when we have waited for whoever exchanges the token, as they left it.
+    seen = aliased(LoginSession)
+    good = select(seen.refresh_hash == digest(secret)).where(seen.id == LoginSession.id).scalar_subquery()
+    found = select(LoginSession, good).join(User).where(LoginSession.family_hash == digest(family), *_alive(now))
     async with visit.sessions.begin() as session:
-        login = await session.scalar(of_family.with_for_update(of=LoginSession))
+        login, was_good = (await session.execute(found.with_for_update(of=LoginSession))).one_or_none() or (None, False)
         if login and compare_digest(login.refresh_hash, digest(secret)):
             return _issue(login, family, visit, cookies=cookies)
-        if login and now < login.last_used_at + (TABS if cookies else timedelta(0)):
+        if login and (was_good or now < login.last_used_at + (TABS if cookies else timedelta(0))):
             # Both were under way when the token was exchanged, as from two tabs of a browser: no theft, and no tokens.
             detail = "Another request has just exchanged this token. Use what it got."
             raise Problem(401, detail, title="Refreshed meanwhile", headers=TRY_ANOTHER)
