@@ -18,12 +18,15 @@ from people import (
     read_token,
 )
 from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, database
+from app.auth.__main__ import make_admin
 from app.auth.models import Attempt, Credential, EmailToken, LoginSession
 from app.auth.sessions import digest
+from app.config import Settings
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -242,6 +245,26 @@ async def test_a_refresh_that_begins_while_another_ends(
     assert (await late).json()["type"] == "/problems/refreshed-meanwhile"
     assert (await ada.send("GET", "/users/me")).status_code == 200
     assert (await client.post("/auth/refresh", json=body)).json()["type"] == "/problems/invalid-token"
+    assert (await ada.send("GET", "/users/me")).status_code == 401
+
+
+async def test_a_login_while_the_account_is_being_closed_does_not_become_an_administrators(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, database: str
+) -> None:
+    """Nor does the command that makes administrators revive it when it opens the account again."""
+    ada = await join(app, client)
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+    await session.execute(select(User).where(User.email == ada.email).with_for_update())
+
+    logging_in = asyncio.create_task(log_in(client, ada.email))
+    await until_blocked(session)
+    closing = asyncio.create_task(root.send("PATCH", f"/users/{ada.id}", json={"active": False}))
+    await until_blocked(session, requests=2)
+    await session.rollback()
+    ada.access = (await logging_in)["access_token"]
+    assert (await closing).status_code == 200
+    await make_admin(ada.email, Settings(database_url=SecretStr(database)))
+
     assert (await ada.send("GET", "/users/me")).status_code == 401
 
 

@@ -5,7 +5,7 @@ import asyncio
 import sys
 from getpass import getpass
 
-from sqlalchemy import update
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
@@ -15,8 +15,8 @@ from app.config import Settings, load_settings
 from app.database import create_engine, create_sessions
 from app.errors import Problem, sqlstate
 from app.users.models import Role, User
-from app.users.schemas import valid_email
-from app.users.service import create_user, has_email
+from app.users.schemas import UserAdministration, valid_email
+from app.users.service import change_user, create_user, has_email
 
 
 def main() -> None:
@@ -33,12 +33,11 @@ def main() -> None:
 
 async def make_admin(email: str, settings: Settings) -> str:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
-    promote = update(User).where(has_email(email)).returning(User.id)
-    promote = promote.values(role=Role.ADMIN, active=True, version=User.version + 1)
     sessions = create_sessions(engine)
     try:
         async with sessions.begin() as session:
-            if await session.scalar(promote):
+            if user_id := await session.scalar(select(User.id).where(has_email(email))):
+                await change_user(session, user_id, UserAdministration(role=Role.ADMIN, active=True))
                 return f"{email} is an administrator now."
         # No transaction waits for whoever types: the server ends one that is idle.
         password_hash = await Passwords().hash(read_password(email, settings))
