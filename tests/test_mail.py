@@ -31,6 +31,7 @@ class MailServer:
     """Speaks as much SMTP as a client needs, and keeps what it is given."""
 
     refuses: str = ""  # the reply to each recipient, where it does
+    hangs_at: str = ""  # the command that is never answered, where there is one
     port: int = 0
     logins: list[str] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
@@ -44,6 +45,8 @@ class MailServer:
         writer.close()
 
     async def _reply(self, line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        if self.hangs_at and line.upper().startswith(self.hangs_at):
+            await reader.read()
         match line.upper().split(maxsplit=1):
             case ["EHLO", _]:
                 return "250-mail.example.com\r\n250-AUTH PLAIN\r\n250 8BITMIME"
@@ -206,6 +209,37 @@ async def test_an_attempt_ends_before_another_worker_makes_the_next(
     assert await deliver(app.state.sessions, hang, SENDER)
     assert await waiting(app) == 1
     assert "TimeoutError" in caplog.text
+
+
+async def test_a_server_that_hangs_is_not_waited_for_any_longer(
+    app: FastAPI,
+    posted: str,
+    mail_server: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not to say goodbye either: the next attempt would begin meanwhile, and whoever is to stop would not end."""
+    monkeypatch.setattr(outbox, "SEND_SECONDS", 0.5)
+    mail_server.hangs_at = "RCPT"
+    send = sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}")))
+
+    async with asyncio.timeout(5):
+        assert await deliver(app.state.sessions, send, SENDER)
+
+    assert "TimeoutError" in caplog.text
+    assert await waiting(app) == 1
+
+
+async def test_a_mail_is_sent_once_however_the_server_says_goodbye(
+    app: FastAPI, posted: str, mail_server: MailServer
+) -> None:
+    """Once it has taken the mail, that is no matter."""
+    mail_server.hangs_at = "QUIT"
+
+    await deliver_all(app, sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}"))))
+
+    assert len(mail_server.mails) == 1
+    assert await waiting(app) == 0
 
 
 async def test_in_production_a_password_is_only_sent_encrypted(

@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from email.message import EmailMessage
 from html import escape
@@ -99,19 +100,21 @@ def _by_smtp(url: str, *, strict: bool) -> Send:
     """Return what sends with TLS, from the first byte or if the server offers it; if strict it must, for a password."""
     parts = urlsplit(url)
     tls = parts.scheme == "smtps"
+    port = parts.port or (465 if tls else 587)
+    user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+    must = True if strict and parts.password is not None and not tls else None
 
     async def send(message: EmailMessage) -> None:
-        import aiosmtplib  # with the first mail: starting the service should not wait for it
+        from aiosmtplib import SMTP, SMTPException  # with the first mail: starting the service should not wait for it
 
-        await aiosmtplib.send(
-            message,
-            hostname=parts.hostname,
-            port=parts.port or (465 if tls else 587),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            use_tls=tls,
-            start_tls=True if strict and parts.password is not None and not tls else None,
-        )
+        client = SMTP(hostname=parts.hostname, port=port, username=user, password=password, use_tls=tls, start_tls=must)
+        try:
+            await client.connect()
+            await client.send_message(message)
+            with suppress(SMTPException):  # the mail is accepted, whatever the server says now
+                await client.quit(timeout=2)
+        finally:
+            client.close()  # `async with` would say goodbye to a server that hangs, too, and wait for a minute
 
     return send
 
