@@ -57,8 +57,7 @@ class Envelope:
         given = headers.get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
         address = str(self._sender(scope, headers))
-        state = scope.setdefault("state", {})
-        state.update(request_id=request_id, address=address)
+        scope.setdefault("state", {}).update(request_id=request_id, address=address)
         status, began, replacement = 500, time.perf_counter(), None
 
         async def send_sealed(message: Message) -> None:
@@ -88,8 +87,7 @@ class Envelope:
         finally:
             # The route and not the path: what a client put into a path may be anything.
             line = {"method": method, "route": getattr(scope.get("route"), "path", None), "status": status}
-            more = {"user_id": str(state["user_id"])} if "user_id" in state else {}
-            self.log.info("request", **line, ms=round((time.perf_counter() - began) * 1000, 1), **more)
+            self.log.info("request", **line, ms=round((time.perf_counter() - began) * 1000, 1))
 
     def _sender(self, scope: Scope, headers: Headers) -> Address:
         """Return the address of the last hop that is not a proxy of ours."""

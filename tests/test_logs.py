@@ -166,6 +166,16 @@ async def test_security_events_are_logged(production: Service) -> None:
     assert shown == [*CHANGES, {"active": True}]
 
 
+async def test_who_is_locked_out_while_logged_in_is_named(production: Service) -> None:
+    """As for a login: whoever has got hold of a session guesses the password of a user whom we know."""
+    ada = await join(production.app, production.client, EMAIL)
+    for _ in range(11):
+        await ada.send("POST", "/auth/deactivate", json={"password": OTHER})
+
+    last = production.events()[-1]
+    assert (last["event"], last.get("user_id")) == ("locked out", ada.id)
+
+
 async def test_no_line_holds_an_address_a_name_a_token_or_a_password(production: Service) -> None:
     """Neither from bodies nor from headers or addresses, in success, failure and fault."""
     app, client = production.app, production.client

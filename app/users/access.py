@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
@@ -43,7 +44,7 @@ class LoggedIn(OAuth2PasswordBearer):
         caller = await identify(request) if identify else None
         if caller is None:
             raise Problem(401, "Log in first.")
-        request.scope["state"]["user_id"] = caller.id
+        structlog.contextvars.bind_contextvars(user_id=str(caller.id))  # for each line that this request writes
         return caller
 
 
