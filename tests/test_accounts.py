@@ -87,6 +87,15 @@ async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client:
     assert len(await read_mails(app, ADA["email"])) == 1
 
 
+async def test_repetitions_of_a_sign_up_use_up_no_mails(app: FastAPI, client: AsyncClient) -> None:
+    """Three mails in an hour are three mails, however often a client had to send one sign-up."""
+    for _ in range(4):
+        await client.post("/auth/sign-up", json=ADA, headers={"idempotency-key": "one"})
+    await client.post("/auth/sign-up", json=ADA)
+
+    assert len(await read_mails(app, ADA["email"])) == 2
+
+
 async def test_an_idempotency_key_counts_for_24_hours(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +280,21 @@ async def test_failures_lock_out_the_guesser_and_nobody_else(app: FastAPI, clien
     assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 20
     assert int(answers[-1].headers["retry-after"]) > 0
     await log_in(client, eve.email)
+
+
+@pytest.mark.usefixtures("cheap_hashing")
+async def test_a_reset_takes_nothing_back_that_others_have_failed(app: FastAPI, client: AsyncClient) -> None:
+    """It was no attempt to log in: with an account of one's own, one would have more than a hundred for others."""
+    ada = await join(app, client)
+    answers = [
+        await client.post("/auth/login", json={"email": f"{n}@example.com", "password": OTHER}) for n in range(100)
+    ]
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = {"token": await read_token(app, ada.email), "new_password": OTHER}
+    assert (await client.post("/auth/reset-password", json=reset)).status_code == 200
+    answers.append(await client.post("/auth/login", json={"email": "eve@example.com", "password": OTHER}))
+
+    assert [answer.status_code for answer in answers] == [401] * 100 + [429]
 
 
 async def test_simultaneous_guesses_are_all_counted(app: FastAPI, client: AsyncClient) -> None:

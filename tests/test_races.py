@@ -230,6 +230,21 @@ async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
     assert (await late.send("GET", "/users/me")).status_code == 200  # nothing was closed in between
 
 
+async def test_a_link_for_a_new_password_does_not_go_to_an_address_that_is_being_left(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """It would open the account to whoever has the old mailbox, after all older links were voided."""
+    ada = await join(app, client)
+    await session.execute(update(User).values(email="new@example.com"))
+
+    asking = asyncio.create_task(client.post("/auth/forgot-password", json={"email": ada.email}))
+    await until_blocked(session)
+    await session.commit()
+
+    assert (await asking).status_code == 202
+    assert "#token=" not in (await read_mails(app, ada.email))[-1].body
+
+
 async def test_a_refresh_that_begins_while_another_ends(
     app: FastAPI, client: AsyncClient, session: AsyncSession
 ) -> None:

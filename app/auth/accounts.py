@@ -72,8 +72,7 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
     limit = Limit("sign-up from one network", visit.settings.sign_ups_per_hour, timedelta(hours=1))
     await admit(visit.attempts, limit.of(visit.network))
     password_hash = await visit.passwords.hash(new.password)
-    mailable, token = await may_mail(visit, new.email, "sign up"), token_urlsafe(32)
-    key_hash = digest(idempotency_key) if idempotency_key else None
+    token, key_hash = token_urlsafe(32), digest(idempotency_key) if idempotency_key else None
     row = insert(SignUp).values(email=new.email, name=new.name, password_hash=password_hash, token_hash=digest(token))
     row = row.values(idempotency_hash=key_hash, expires_at=clock.now() + timedelta(hours=SIGN_UP_HOURS))
     row = row.on_conflict_do_nothing(index_elements=[SignUp.idempotency_hash])
@@ -83,7 +82,7 @@ async def sign_up(new: NewAccount, visit: ThisVisit, idempotency_key: Idempotenc
             await session.execute(delete(SignUp).where(*expired))
         first = await session.scalar(row.returning(SignUp.id))
         taken = await session.scalar(select(exists().where(users.has_email(new.email))))
-        if first and mailable:
+        if first and await may_mail(visit, new.email, "sign up"):  # a repetition makes no mail, and counts for none
             mail(session, visit, new.email, new.name, "sign_up_known" if taken else "sign_up", token)
     if not first:
         await _check_repetition(visit, new, SignUp.idempotency_hash == key_hash)
@@ -152,7 +151,7 @@ async def forgot_password(body: schemas.EmailAddress, visit: ThisVisit) -> Sent:
     if await may_mail(visit, body.email, "reset"):
         async with visit.sessions.begin() as session:
             found = select(User.id, User.email, User.name).where(users.has_email(body.email), User.active)
-            found = found.with_for_update(read=True, key_share=True)  # nobody deletes them until the commit
+            found = found.with_for_update(read=True)  # nobody deletes them, or changes their address, until the commit
             user_id, address, name = (await session.execute(found)).one_or_none() or (None, body.email, body.email)
             token = new_email_token(session, user_id, "reset_password")
             mail(session, visit, address, name, "reset" if user_id else "reset_unknown", token)
@@ -173,8 +172,8 @@ async def reset_password(body: schemas.PasswordReset, visit: ThisVisit) -> Token
         await _set_password(session, visit, owner, password_hash)
         log.info("password reset", user_id=str(owner.id))
         tokens = open_session(session, owner.id, visit)
-    # So the owner gets in, even while others fail to on purpose.
-    await succeed(visit.attempts, *_login_limits(visit, owner.email, known=False))
+    # So the owner gets in, even while others fail to on purpose; what these have failed stays counted.
+    await succeed(visit.attempts, LOGIN_HERE.of(visit.network, folded(owner.email)))
     return tokens
 
 
