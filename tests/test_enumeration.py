@@ -145,7 +145,7 @@ async def test_limits_do_not_tell_either(app: FastAPI, client: AsyncClient) -> N
 
 
 async def test_mails_that_are_withheld_do_not_tell_either(app: FastAPI, client: AsyncClient) -> None:
-    """One network makes at most three mails an hour to one address, and gets the same answer for more."""
+    """One network makes at most three mails to one address in half an hour, and gets the same answer for more."""
     ada: Person = await join(app, client)
     answers = [await client.post("/auth/forgot-password", json={"email": ada.email}) for _ in range(6)]
 

@@ -28,9 +28,10 @@ SIGN_UP_HOURS = 24
 LINK_MINUTES = 30
 
 # Mails to one address; more are not sent, and nobody is told. Each kind counts for itself: whoever makes us send one
-# must not keep another away, above all that which lets an owner in again.
-MAIL_HERE = Limit("mail to one address because of one network", 3, timedelta(hours=1))
-MAIL_ADDRESS = Limit("mail to one address", 10, timedelta(hours=1))
+# must not keep another away, above all that which lets an owner in again. No longer than their links are good for: else
+# whoever asks for all of them would keep the owner out from when these have expired until there may be more.
+MAIL_HERE = Limit("mail to one address because of one network", 3, timedelta(minutes=LINK_MINUTES))
+MAIL_ADDRESS = Limit("mail to one address", 10, timedelta(minutes=LINK_MINUTES))
 
 
 async def may_mail(visit: Visit, email: str, kind: str) -> bool:
