@@ -45,6 +45,7 @@ CLEAN_UP_ROWS = 5_000
 LOGIN_HERE = Limit("login to one account from one network", 10, timedelta(minutes=15))
 LOGIN_NETWORK = Limit("login from one network", 100, timedelta(minutes=15))
 LOGIN_ACCOUNT = Limit("login to one account", 100, timedelta(hours=1))
+CHANGE_EMAIL = Limit("change of address of one account", 10, timedelta(hours=1))  # each is a mail to anybody
 FORGOT_NETWORK = Limit("forgotten password from one network", 100, timedelta(hours=1))
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
@@ -193,6 +194,7 @@ async def change_password(body: schemas.PasswordChange, caller: CurrentUser, vis
 async def change_email(body: schemas.EmailChange, caller: CurrentUser, visit: ThisVisit) -> Sent:
     """A link is mailed to the new address; the old one stays until it is followed."""
     account = await _confirm_password(visit, caller, body)
+    await admit(visit.attempts, CHANGE_EMAIL.of(str(caller.id)))
     if await may_mail(visit, body.new_email, "new address"):
         async with visit.sessions.begin() as session:
             await _check_the_same(session, account)
