@@ -116,7 +116,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     access_minutes: Annotated[int, Field(ge=1, le=15)] = 15
     session_idle_days: Annotated[int, Field(ge=1, le=365)] = 7
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
-    sign_ups_per_hour: Annotated[int, Field(ge=1)] = 100  # from one address
+    sign_ups_per_hour: Annotated[int, Field(ge=1)] = 100  # from one network
 
     @model_validator(mode="before")
     @classmethod
