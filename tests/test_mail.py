@@ -14,7 +14,8 @@ from aiosmtplib import SMTPException
 from fastapi import FastAPI
 from pydantic import SecretStr
 from serving import serving
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.background import every
@@ -113,12 +114,15 @@ def move_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
 async def test_smtp(app: FastAPI, posted: str, mail_server: MailServer) -> None:
     """The server gets login, text and HTML; what somebody has typed is text in both."""
     url = SecretStr(f"smtp://ada:p%40ss@127.0.0.1:{mail_server.port}")
+    async with app.state.sessions() as session:
+        written = await session.scalar(select(func.date_trunc("second", Mail.created_at)))
 
     await deliver_all(app, sender(settings(smtp_url=url)))
 
     [mail] = mail_server.mails
     assert mail_server.logins == [b64encode(b"\0ada\0p@ss").decode()]
     assert (mail["From"], mail["To"], mail["Subject"]) == (SENDER, posted, "Hello from us")
+    assert (mail["Date"].datetime, mail["Auto-Submitted"]) == (written, "auto-generated")  # no robot answers the latter
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text
     assert html
@@ -140,9 +144,10 @@ async def test_smtps_is_tls_from_the_first_byte(scheme: str, first: bytes) -> No
         writer.close()
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
-        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        url = SecretStr(f"{scheme}://ada:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        fields = {"environment": "production", "public_url": "https://x.example", "mail_from": SENDER}
         with pytest.raises(SMTPException):
-            await sender(settings(smtp_url=SecretStr(url)))(EmailMessage())
+            await sender(settings(smtp_url=url, **fields))(EmailMessage())
 
     assert await seen == first
 
@@ -166,22 +171,27 @@ async def test_a_refused_mail_is_tried_again_and_given_up_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With longer and longer pauses; the log never names the recipient, though the server does."""
+    """Twelve times, after 1, 2, 4, ... minutes; the log never names the recipient, though the server does."""
     mail_server.refuses = f"450 {posted} is busy"
     send = sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}")))
-    for attempt in range(outbox.ATTEMPTS):
+    move_clock(monkeypatch, timedelta())  # it stands still from here on
+    for attempt in range(1 + 12):
         assert await waiting(app) == 1
         assert await deliver(app.state.sessions, send, SENDER)
+        move_clock(monkeypatch, timedelta(minutes=2**attempt, seconds=-1))
         assert not await deliver(app.state.sessions, send, SENDER)  # not due yet
-        move_clock(monkeypatch, outbox.FIRST_PAUSE * 2**attempt)
+        move_clock(monkeypatch, timedelta(seconds=1))
 
     assert await waiting(app) == 0
-    assert caplog.text.count("mail failed") == outbox.ATTEMPTS
+    assert caplog.text.count("mail failed") == 1 + 12
     assert caplog.text.count("mail given up") == 1
     assert posted not in caplog.text
 
 
-async def test_one_mail_that_fails_keeps_no_other_back(app: FastAPI, posted: str, template: Path) -> None:
+async def test_one_mail_that_fails_keeps_no_other_back(
+    app: FastAPI, posted: str, template: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log tells of each what became of it."""
     async with app.state.sessions.begin() as session:
         post(session, "eve@example.com", template, product="us", name="Eve", link="")
     sent = []
@@ -193,7 +203,39 @@ async def test_one_mail_that_fails_keeps_no_other_back(app: FastAPI, posted: str
 
     await deliver_all(app, send)
     assert sent == ["eve@example.com"]
+    assert [caplog.text.count(f"mail {became}") for became in ("sent", "failed")] == [1, 1]
     assert await waiting(app) == 1
+
+
+async def test_a_mail_that_another_worker_takes_keeps_no_other_back(
+    app: FastAPI, posted: str, template: Path, session: AsyncSession
+) -> None:
+    """Its row is locked at that moment; the next one that is due is sent meanwhile."""
+    async with app.state.sessions.begin() as posting:
+        post(posting, "eve@example.com", template, product="us", name="Eve", link="")
+    await session.execute(select(Mail).where(Mail.recipient == posted).with_for_update())
+    sent = []
+
+    async def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+
+    await deliver_all(app, send)
+    assert sent == ["eve@example.com"]
+
+
+async def test_the_mail_that_has_been_due_for_longest_comes_first(app: FastAPI, posted: str, template: Path) -> None:
+    async with app.state.sessions.begin() as session:
+        post(session, "eve@example.com", template, product="us", name="Eve", link="")
+        await session.flush()
+        longer = update(Mail).where(Mail.recipient == "eve@example.com").values(due_at=Mail.due_at - timedelta(hours=1))
+        await session.execute(longer)
+    sent = []
+
+    async def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+
+    await deliver_all(app, send)
+    assert sent == ["eve@example.com", posted]
 
 
 async def test_an_attempt_ends_before_another_worker_makes_the_next(
