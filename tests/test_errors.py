@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app import clock
 from app.config import ROOT
-from app.database import Session
+from app.database import Lookup, Session
 from app.errors import TITLES, Problem, problems
 from app.main import MAX_BODY_SIZE
 from app.users.models import User
@@ -273,6 +273,31 @@ async def test_value_that_cannot_be_stored(app: FastAPI, client: AsyncClient, ki
         await session.execute(text(f"SELECT CAST(:value AS {kind})"), {"value": value})
 
     assert problem(await client.get("/echo"))["status"] == 422
+
+
+OUTAGES = ("08006", "53100", "57014", "58030", "28P01", "3D000", "40001", "40P01", "55P03", "25006")
+REFUSALS = {"23503": 409, "23505": 409, "22021": 422, "22P05": 422, "23502": 500, "22012": 500, "XX000": 500}
+
+
+@pytest.mark.parametrize(("code", "status"), [*((code, 503) for code in OUTAGES), *REFUSALS.items()])
+async def test_what_the_database_says_no_with(app: FastAPI, code: str, status: int) -> None:
+    """It cannot serve now, another request was faster, or the value is none; anything else is a fault of ours."""
+    refusing = text(f"DO $$BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END$$")
+
+    @app.get("/row")
+    async def row(session: Session) -> None:
+        await session.execute(refusing)
+
+    @app.get("/lookup")
+    async def look_up() -> None:
+        await app.state.lookups.fetch(Lookup(refusing))
+
+    async with AsyncClient(
+        transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://service"
+    ) as client:
+        assert problem(await client.get("/row"))["status"] == status
+        if status != 409:  # which is what a constraint says, and a lookup breaks none
+            assert problem(await client.get("/lookup"))["status"] == status
 
 
 async def test_mistake_in_sql(app: FastAPI) -> None:
