@@ -211,6 +211,21 @@ async def test_an_origin_that_is_named_may_use_the_service(database: str) -> Non
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_pages_of_an_origin_that_is_named_send_and_read_all_that_there_is(database: str) -> None:
+    """Each method of a route, each header that one takes, and those of answers that tell what to do next."""
+    headers = "authorization, content-type, idempotency-key, if-match, x-csrf"
+    async with serving(database, cors_origins=FRIEND) as (app, client):
+        methods = {method.upper() for path in app.openapi()["paths"].values() for method in path}
+        for method in methods | {"PUT"}:
+            asked = {"access-control-request-method": method, "access-control-request-headers": headers}
+            answer = await client.options("/users/me", headers={"origin": FRIEND} | asked)
+            assert answer.status_code == 200, method
+        answer = await client.get("/health/live", headers={"origin": FRIEND})
+
+    assert methods == {"GET", "POST", "PATCH", "DELETE"}
+    assert answer.headers["access-control-expose-headers"] == "ETag, Location, Retry-After, X-Request-ID"
+
+
 @pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/debug", "/metrics"])
 async def test_production_shows_no_documentation(database: str, path: str) -> None:
     async with serving(database, **PRODUCTION) as (_, client):
