@@ -130,13 +130,13 @@ async def test_edited_by_hand(database: str, caplog: pytest.LogCaptureFixture) -
     """What `handrail drift --record` has found counts as much as the setting says, and only as long as it is there."""
     entry = (
         f'INSERT INTO "{SCHEMA}".handrail_journal (revision, direction, steps, started_at, host) '
-        "VALUES ('x', 'drift', :steps, now(), 'here')"
+        "VALUES ('x', :direction, :steps, now(), 'here')"
     )
     engine = create_engine(database, pool_size=1)
 
-    async def found(steps: str) -> None:
+    async def found(steps: str, direction: str = "drift") -> None:
         async with engine.begin() as connection:
-            await connection.execute(text(entry), {"steps": steps})
+            await connection.execute(text(entry), {"steps": steps, "direction": direction})
 
     assert await readiness(database, drift="fail") == (200, "", "")
     await found('[["table users", false]]')
@@ -145,8 +145,12 @@ async def test_edited_by_hand(database: str, caplog: pytest.LogCaptureFixture) -
     assert await readiness(database, drift="warn") == (200, "", "")
     assert "ready, but: The database was changed by hand" in caplog.text
     assert await readiness(database, drift="fail") == (503, "Database edited", health.EDITED)
-    await found("[]")
-    assert await readiness(database, drift="fail") == (200, "", "")
+    for direction in ("drift", "revert", "baseline"):
+        await found("[]", direction)
+        await found('[["a migration", false]]', "upgrade")
+        assert await readiness(database, drift="fail") == (200, "", ""), direction
+        await found('[["table users", false]]')
+        assert (await readiness(database, drift="fail"))[0] == 503
     await engine.dispose()
 
 
