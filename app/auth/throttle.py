@@ -71,7 +71,7 @@ async def take(lookups: Lookups, *limits: Limit) -> int:
         ((attempts, end),) = await lookups.fetch(COUNT, key=limit.key, end=now + limit.window, now=now)
         if attempts > limit.attempts:
             wait: timedelta = end - now
-            return max(1, ceil(wait.total_seconds()))
+            return ceil(wait.total_seconds())
     return 0
 
 
