@@ -94,6 +94,8 @@ async def test_forgotten_password(app: FastAPI, client: AsyncClient, work: list[
 
     answer = await compare(work, ask, ada.email, "eve@example.com", former.email)
     assert answer.status_code == 202
+    links = ["#token=" in (await read_mails(app, who.email))[-1].body for who in (ada, former)]
+    assert links == [True, False]
 
 
 async def test_change_of_address(app: FastAPI, client: AsyncClient, work: list[str]) -> None:

@@ -19,14 +19,15 @@ from people import (
 )
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, database
 from app.auth.__main__ import make_admin
-from app.auth.models import Attempt, Credential, EmailToken, LoginSession
+from app.auth.models import Attempt, Credential, EmailToken, LoginSession, SignUp
 from app.auth.sessions import digest
 from app.config import Settings
+from app.models import SCHEMA
 from app.users.models import Role, User
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -36,7 +37,8 @@ OTHER = "another four words"
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for a row goes on waiting: on a slow machine the others come after the usual three seconds."""
-    monkeypatch.setattr(database, "COMMAND_TIMEOUT", 60)
+    for name in ("CONNECT_TIMEOUT", "COMMAND_TIMEOUT"):
+        monkeypatch.setattr(database, name, 60)
     for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
         monkeypatch.setitem(database.SERVER_SETTINGS, name, "60000")
 
@@ -82,6 +84,22 @@ async def test_twenty_sign_ups_with_one_idempotency_key(app: FastAPI, client: As
 
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
     assert len(await read_mails(app, ADA["email"])) == 1
+
+
+async def test_a_sign_up_is_confirmed_while_it_is_repeated(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """What was sent with the key before is gone when it is to be compared."""
+    key = {"idempotency-key": "one"}
+    await client.post("/auth/sign-up", json=ADA, headers=key)
+    await session.execute(text(f'LOCK TABLE "{SCHEMA}".users'))
+
+    repeating = asyncio.create_task(client.post("/auth/sign-up", json=ADA, headers=key))
+    await until_blocked(session)
+    await session.execute(delete(SignUp))
+    await session.commit()
+
+    assert (await repeating).json()["type"] == "/problems/changed-meanwhile"
 
 
 async def test_two_users_take_one_address(app: FastAPI, client: AsyncClient) -> None:
@@ -230,6 +248,41 @@ async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
     assert (await late.send("GET", "/users/me")).status_code == 200  # nothing was closed in between
 
 
+async def test_a_login_opens_no_account_that_is_closed_meanwhile(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """It would be over at once; but it would be there when the account is opened again."""
+    ada = await join(app, client)
+    await session.execute(delete(LoginSession))
+    await session.execute(update(User).values(active=False))
+
+    body = {"email": ada.email, "password": PASSWORD}
+    logging_in = asyncio.create_task(client.post("/auth/login", json=body))
+    await until_blocked(session)
+    await session.commit()
+
+    assert (await logging_in).status_code == 401
+    assert (await session.scalars(select(LoginSession))).all() == []
+
+
+async def test_two_links_of_one_user_in_one_moment(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    """The first voids the other one; neither waits for the other for ever."""
+    ada = await join(app, client)
+    await client.post("/auth/forgot-password", json={"email": ada.email})
+    reset = {"token": await read_token(app, ada.email), "new_password": OTHER}
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "new@example.com"})
+    change = {"token": await read_token(app, "new@example.com")}
+    await session.execute(select(User).with_for_update())
+
+    first = asyncio.create_task(client.post("/auth/reset-password", json=reset))
+    await until_blocked(session)
+    second = asyncio.create_task(client.post("/auth/confirm-email", json=change))
+    await until_blocked(session, requests=2)
+    await session.rollback()
+
+    assert sorted([(await first).status_code, (await second).status_code]) in ([200, 400], [204, 400])
+
+
 async def test_a_link_for_a_new_password_does_not_go_to_an_address_that_is_being_left(
     app: FastAPI, client: AsyncClient, session: AsyncSession
 ) -> None:
@@ -331,6 +384,24 @@ async def test_administrators_who_go_at_once(
     assert statuses in ([200, 409], [204, 409])
     administrators = select(func.count()).select_from(User).where(User.role == Role.ADMIN, User.active)
     assert await session.scalar(administrators) == 1
+
+
+@pytest.mark.parametrize("path", ["/auth/deactivate", "/auth/delete-account"])
+async def test_an_administrator_goes_while_another_ends_them(
+    app: FastAPI, client: AsyncClient, session: AsyncSession, path: str
+) -> None:
+    """Both ask first who is left, and then take the row; in another order they would wait for each other."""
+    ada, eve = [await join(app, client, f"{name}@example.com", role=Role.ADMIN) for name in ("ada", "eve")]
+    await session.execute(select(User.id).with_for_update())
+
+    going = asyncio.create_task(ada.send("POST", path, json={"password": PASSWORD}))
+    await until_blocked(session)
+    ending = asyncio.create_task(eve.send("PATCH", f"/users/{ada.id}", json={"role": "user"}))
+    await until_blocked(session, requests=2)
+    await session.rollback()
+
+    assert (await going).status_code == 204
+    assert (await ending).status_code in (200, 404)
 
 
 @pytest.mark.usefixtures("cheap_hashing")
