@@ -17,7 +17,7 @@ from people import (
     read_token,
 )
 from serving import serving
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -80,10 +80,11 @@ async def test_sign_up_does_not_tell_whether_the_address_is_known(app: FastAPI, 
 async def test_an_idempotency_key_makes_one_sign_up_of_two(app: FastAPI, client: AsyncClient) -> None:
     key = {"idempotency-key": "one"}
     answers = [await client.post("/auth/sign-up", json=ADA, headers=key) for _ in range(2)]
-    other = await client.post("/auth/sign-up", json=ADA | {"name": "Eve"}, headers=key)
+    changes = {"name": "Eve"}, {"password": OTHER}, {"email": "eve@example.com"}
+    others = [await client.post("/auth/sign-up", json=ADA | change, headers=key) for change in changes]
 
-    assert [answer.status_code for answer in (*answers, other)] == [202, 202, 422]
-    assert other.json()["errors"][0]["location"] == ["header", "Idempotency-Key"]
+    assert [answer.status_code for answer in (*answers, *others)] == [202, 202, 422, 422, 422]
+    assert all(other.json()["errors"][0]["location"] == ["header", "Idempotency-Key"] for other in others)
     assert len(await read_mails(app, ADA["email"])) == 1
 
 
@@ -106,6 +107,17 @@ async def test_an_idempotency_key_counts_for_24_hours(
     await client.post("/auth/sign-up", json=ADA, headers=key)
 
     assert len(await read_mails(app, ADA["email"])) == 2
+
+
+async def test_a_sign_up_is_confirmed_within_24_hours(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where what has expired is not yet cleaned up."""
+    await client.post("/auth/sign-up", json=ADA)
+    token = {"token": await read_token(app, ADA["email"])}
+    move_clock(monkeypatch, hours=24)
+
+    assert (await client.post("/auth/confirm-sign-up", json=token)).json()["type"] == "/problems/invalid-link"
 
 
 async def test_a_sign_up_waits_for_none_that_has_expired(
@@ -260,12 +272,26 @@ async def test_a_new_address_is_confirmed_before_it_counts(app: FastAPI, client:
     body = {"password": PASSWORD, "new_email": "countess@example.com"}
     assert (await ada.send("POST", "/auth/change-email", json=body | {"password": OTHER})).status_code == 403
     assert (await ada.send("POST", "/auth/change-email", json=body)).status_code == 202
-    assert (await ada.send("GET", "/users/me")).json()["email"] == ada.email
+    before = await ada.send("GET", "/users/me")
+    assert before.json()["email"] == ada.email
 
     answer = await client.post("/auth/confirm-email", json={"token": await read_token(app, "countess@example.com")})
 
+    after = await ada.send("GET", "/users/me")
     assert answer.status_code == 204
-    assert (await ada.send("GET", "/users/me")).json()["email"] == "countess@example.com"
+    assert after.json()["email"] == "countess@example.com"
+    assert after.headers["etag"] != before.headers["etag"]
+
+
+async def test_an_address_can_be_spelled_differently(app: FastAPI, client: AsyncClient) -> None:
+    """That it is taken, by the one who asks, is no obstacle."""
+    ada = await join(app, client)
+    await ada.send("POST", "/auth/change-email", json={"password": PASSWORD, "new_email": "Ada@example.com"})
+
+    answer = await client.post("/auth/confirm-email", json={"token": await read_token(app, "Ada@example.com")})
+
+    assert answer.status_code == 204
+    assert (await ada.send("GET", "/users/me")).json()["email"] == "Ada@example.com"
 
 
 async def test_failures_lock_out_the_guesser_and_nobody_else(app: FastAPI, client: AsyncClient) -> None:
@@ -284,11 +310,16 @@ async def test_failures_lock_out_the_guesser_and_nobody_else(app: FastAPI, clien
 
 @pytest.mark.usefixtures("cheap_hashing")
 async def test_a_reset_takes_nothing_back_that_others_have_failed(app: FastAPI, client: AsyncClient) -> None:
-    """It was no attempt to log in: with an account of one's own, one would have more than a hundred for others."""
+    """It was no attempt to log in, and a login takes back only its own.
+
+    Else one would have more than a hundred for others, with an account of one's own.
+    """
     ada = await join(app, client)
-    answers = [
-        await client.post("/auth/login", json={"email": f"{n}@example.com", "password": OTHER}) for n in range(100)
-    ]
+    answers = []
+    for n in range(100):
+        answers.append(await client.post("/auth/login", json={"email": f"{n}@example.com", "password": OTHER}))
+        if n == 98:
+            await log_in(client, ada.email)
     await client.post("/auth/forgot-password", json={"email": ada.email})
     reset = {"token": await read_token(app, ada.email), "new_password": OTHER}
     assert (await client.post("/auth/reset-password", json=reset)).status_code == 200
@@ -371,8 +402,24 @@ async def test_one_account_makes_ten_mails_an_hour_to_others(
 
     answers = [await ada.send("POST", "/auth/change-email", json=body) for body in bodies]
 
+    eve = await join(app, client, "eve@example.com")
+    assert (await eve.send("POST", "/auth/change-email", json=bodies[0])).status_code == 202
     assert [answer.status_code for answer in answers] == [202] * 10 + [429] * 2
-    assert await count(session, Mail) == 10
+    assert 1800 < int(answers[-1].headers["retry-after"]) <= 3600
+    assert await count(session, Mail) == 10 + 1
+
+
+@pytest.mark.usefixtures("cheap_hashing")
+async def test_a_stolen_session_has_a_hundred_guesses_wherever_it_is_used(database: str) -> None:
+    """The password that confirms a change is one that can be guessed as well."""
+    async with serving(database, trusted_proxies="127.0.0.1") as (app, client):
+        ada = await join(app, client)
+        addresses = [{"x-forwarded-for": f"198.51.100.{n // 9}"} for n in range(102)]
+        body = {"password": OTHER}
+        answers = [await ada.send("POST", "/auth/deactivate", json=body, headers=address) for address in addresses]
+
+    assert [answer.status_code for answer in answers] == [403] * 100 + [429] * 2
+    assert 1800 < int(answers[-1].headers["retry-after"]) <= 3600
 
 
 @pytest.mark.usefixtures("cheap_hashing")
@@ -408,6 +455,7 @@ async def test_cookies_need_the_csrf_header(app: FastAPI, client: AsyncClient) -
 
     assert (await client.get("/users/me", headers=cookie)).status_code == 200
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie)).status_code == 403
+    assert (await client.delete("/auth/sessions", headers=cookie)).status_code == 403
     assert (await client.patch("/users/me", json={"name": "X"}, headers=cookie | {"x-csrf": "1"})).status_code == 200
 
 
@@ -458,15 +506,31 @@ async def use(client: AsyncClient, links: dict[str, str]) -> Sequence[int]:
     return [answer.status_code for answer in answers]
 
 
-async def test_a_changed_password_is_told_by_mail_and_voids_older_links(app: FastAPI, client: AsyncClient) -> None:
+async def test_a_changed_password_is_told_by_mail_and_voids_older_links(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the clock is behind that of the host which made them."""
     ada = await join(app, client)
     older = await links_of(app, ada)
+    move_clock(monkeypatch, seconds=-2)
 
     await ada.send("POST", "/auth/change-password", json={"password": PASSWORD, "new_password": OTHER})
 
     [notice] = await read_mails(app, ada.email)
     assert notice.subject.endswith("was changed")
     assert "password of your account was just changed" in notice.body
+    assert await use(client, older) == [400, 400]
+
+
+async def test_a_password_that_is_changed_by_hand_voids_older_links(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """With SQL, which leaves it at that."""
+    ada = await join(app, client)
+    older = await links_of(app, ada)
+    await session.execute(update(Credential).values(changed_at=clock.now()))
+    await session.commit()
+
     assert await use(client, older) == [400, 400]
 
 
@@ -543,6 +607,16 @@ async def test_what_has_expired_is_deleted_in_parts(
 
     assert left == [3, 1]
     assert await count(session, Attempt) == 0
+
+
+async def test_what_is_in_use_is_cleaned_up_later(app: FastAPI, session: AsyncSession) -> None:
+    """Nobody waits for it, above all not what else has expired."""
+    await expire_attempts(session, 2)
+    await session.execute(select(Attempt).where(Attempt.key == b"0").with_for_update())
+
+    await accounts.clean_up(app.state.sessions)
+
+    assert (await session.scalars(select(Attempt.key))).all() == [b"0"]
 
 
 async def test_the_application_cleans_up_by_itself(
