@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, HTTPException
@@ -15,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app import clock
 from app.config import ROOT
-from app.database import Lookup, Session
+from app.database import Lookup, Session, connect
 from app.errors import TITLES, Problem, problems
 from app.main import MAX_BODY_SIZE
 from app.users.models import User
@@ -98,7 +99,7 @@ async def test_error_of_a_library(app: FastAPI, client: AsyncClient) -> None:
 @pytest.mark.usefixtures("books")
 async def test_invalid_input(client: AsyncClient) -> None:
     """The answer tells where the input is wrong and why, and does not repeat it."""
-    body = {"email": "secret@", "name": "secret" * 99, "nickname": "secret", "secret key": 1}
+    body = {"email": "secret@", "name": "secret" * 99, "nickname": "secret", "secret key": 1, "clé": 1}
     answer = await client.post("/books", json=body)
 
     errors = {tuple(error["location"]): error["message"] for error in problem(answer)["errors"]}
@@ -111,6 +112,17 @@ async def test_invalid_input(client: AsyncClient) -> None:
         ("body",): "Extra inputs are not permitted",
     }
     assert "secret" not in answer.text
+
+
+async def test_input_that_cannot_be_parsed(app: FastAPI, client: AsyncClient) -> None:
+    """What the parser tells of the place where it stopped is what was sent."""
+
+    @app.get("/book/{key}")
+    async def book(key: UUID) -> None:
+        pass
+
+    [error] = problem(await client.get("/book/secret"))["errors"]
+    assert error == {"location": ["path", "key"], "message": "Input should be a valid UUID", "type": "uuid_parsing"}
 
 
 @pytest.mark.usefixtures("books")
@@ -298,6 +310,18 @@ async def test_what_the_database_says_no_with(app: FastAPI, code: str, status: i
         assert problem(await client.get("/row"))["status"] == status
         if status != 409:  # which is what a constraint says, and a lookup breaks none
             assert problem(await client.get("/lookup"))["status"] == status
+
+
+async def test_connection_that_has_been_closed(app: FastAPI, client: AsyncClient) -> None:
+    """The driver notices by itself, and its error is no PostgreSQL error: it is an outage all the same."""
+
+    @app.get("/closed")
+    async def closed() -> None:
+        connection = await connect(app.state.settings.database_url.get_secret_value())
+        await connection.close()
+        await connection.fetch("SELECT 1")
+
+    assert problem(await client.get("/closed"))["detail"] == "The database is not available."
 
 
 async def test_mistake_in_sql(app: FastAPI) -> None:
