@@ -316,6 +316,16 @@ async def test_a_refresh_that_begins_while_another_ends(
     assert (await ada.send("GET", "/users/me")).status_code == 401
 
 
+async def test_a_refresh_waits_for_nobody_who_changes_the_user(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """They go on to the sessions, of which it has one: each would wait for the other."""
+    ada = await join(app, client)
+    await session.execute(select(User).with_for_update())
+
+    assert (await client.post("/auth/refresh", json={"refresh_token": ada.refresh})).status_code == 200
+
+
 async def test_a_login_while_the_account_is_being_closed_does_not_become_an_administrators(
     app: FastAPI, client: AsyncClient, session: AsyncSession, database: str
 ) -> None:
