@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi import Response as FastAPIResponse
 from httpx2 import ASGITransport, AsyncClient, Response
 from people import PASSWORD, join
 from serving import PRODUCTION, serving
@@ -63,6 +64,14 @@ async def test_every_answer_has_the_security_headers(app: FastAPI) -> None:
         assert answer.headers["cache-control"] == "no-store", kind
         assert answer.headers["x-request-id"], kind
         assert "server" not in answer.headers, kind
+
+
+async def test_what_an_answer_says_itself_has_precedence(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/kept")
+    async def kept(response: FastAPIResponse) -> None:
+        response.headers["cache-control"] = "max-age=60"
+
+    assert (await client.get("/kept")).headers.get_list("cache-control") == ["max-age=60"]
 
 
 async def test_every_error_is_a_problem_that_shows_nothing(app: FastAPI) -> None:
