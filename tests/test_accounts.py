@@ -193,6 +193,17 @@ async def test_a_session_ends_after_thirty_days_however_it_is_used(
     assert statuses == [200, 200, 200, 200, 401, 401]
 
 
+async def test_access_ends_with_its_session(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is not told to come back later than that."""
+    token, answer = (await join(app, client)).refresh, {}
+    for minutes in (0, 0, 0, 0, -5):
+        move_clock(monkeypatch, days=6, minutes=minutes)
+        answer = (await client.post("/auth/refresh", json={"refresh_token": token})).json()
+        token = answer["refresh_token"]
+
+    assert 0 < answer["expires_in"] <= 5 * 60
+
+
 async def test_a_session_ends_when_it_is_idle_for_a_week(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,8 +125,8 @@ async def test_a_link_is_good_for_one_thing(app: FastAPI, client: AsyncClient, a
     assert (await client.post(f"/auth/{purpose}", json={"token": right[purpose]} | more)).status_code == 400
 
 
-async def test_all_other_sessions_are_ended_at_once(client: AsyncClient, ada: Person) -> None:
-    """This one stays."""
+async def test_all_other_sessions_are_ended_at_once(client: AsyncClient, ada: Person, session: AsyncSession) -> None:
+    """This one stays; and whoever looks into it later sees when each has ended, whatever was ended after it."""
     others = [await log_in(client, ada.email) for _ in range(2)]
 
     assert (await ada.send("DELETE", "/auth/sessions")).status_code == 204
@@ -137,18 +137,23 @@ async def test_all_other_sessions_are_ended_at_once(client: AsyncClient, ada: Pe
         assert (await client.post("/auth/refresh", json=body)).status_code == 401
     [left] = (await ada.send("GET", "/auth/sessions")).json()["items"]
     assert left["current"]
+    ends = select(LoginSession.ended_at).order_by(LoginSession.id)
+    before = (await session.scalars(ends)).all()
+    await ada.send("DELETE", "/auth/sessions")
+    assert (await session.scalars(ends)).all() == before
 
 
 async def test_a_session_tells_where_it_is_used(client: AsyncClient, ada: Person, session: AsyncSession) -> None:
     """Device and network as the client showed them, cut to what can be read; no secret."""
     agent = "Mozilla/5.0 (Vanilla Ice)" + "x" * 500
     body = {"email": ada.email, "password": PASSWORD}
-    await client.post("/auth/login", json=body, headers={"user-agent": agent})
+    sent = f"\x9b{agent}".encode("latin-1")  # begins a command to some terminals
+    await client.post("/auth/login", json=body, headers=[(b"user-agent", sent)])
 
     items = (await ada.send("GET", "/auth/sessions")).json()["items"]
 
     [other] = [item for item in items if not item["current"]]
-    assert (other["device"], other["network"]) == (agent[:200], "127.0.0.1")
+    assert (other["device"], other["network"]) == (agent[:199], "127.0.0.1")
     assert set(other) == {"id", "device", "network", "created_at", "last_used_at", "expires_at", "current"}
     stored = (await session.scalars(select(LoginSession))).all()
     assert all(ada.access.encode() not in row.access_hash and len(row.access_hash) == 32 for row in stored)
@@ -248,6 +253,15 @@ async def test_a_limit_ends(client: AsyncClient, ada: Person, monkeypatch: pytes
 
     assert waits == [5 * 60, 15 * 60]
     await log_in(client, ada.email)
+
+
+async def test_who_gets_in_begins_anew(client: AsyncClient, ada: Person) -> None:
+    """What was mistyped before is forgotten."""
+    wrong = {"email": ada.email, "password": OTHER}
+    for _ in range(2):
+        answers = [await client.post("/auth/login", json=wrong) for _ in range(9)]
+        assert {answer.status_code for answer in answers} == {401}
+        await log_in(client, ada.email)
 
 
 async def test_spelling_an_address_differently_gains_no_attempts(app: FastAPI, client: AsyncClient) -> None:
