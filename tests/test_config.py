@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
 from app.config import NAME, ROOT, Settings, load_settings
@@ -88,6 +88,9 @@ def test_production_needs(left_out: str, needed: str, monkeypatch: pytest.Monkey
     for name, value in complete.items():
         monkeypatch.setenv(name, value)
     assert load_settings(Path("missing")).docs is False
+    monkeypatch.setenv("PUBLIC_URL", "http://www.example.com")  # whoever reads along gets the links
+    assert "needs PUBLIC_URL" in refusal()
+    monkeypatch.setenv("PUBLIC_URL", complete["PUBLIC_URL"])
     monkeypatch.delenv(left_out)
 
     assert needed in refusal()
@@ -186,6 +189,7 @@ def test_several_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
         "postgresql://ada:sec/ret@host/name",
         "postgresql://ada:5/secret@host/name",
         "postgresql://ada:sec#ret@host/name",
+        "postgresql://ada:5#secret@host/name",
         "postgresql://ada:sec[ret@host/name",
         "postgresql://ada:secret@host/name?secret",
     ],
@@ -214,6 +218,7 @@ def test_wrong_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("postgresql://a:1,b:2/name", "postgresql://a:1,b:2/name"),
         ("postgresql://host/name?sslmode=require&channel_binding=require", "postgresql://host/name?sslmode=require"),
         ("postgresql://host/name?ssl=true", "postgresql://host/name?sslmode=require"),
+        ("postgresql://host/name?ssl=False", "postgresql://host/name?sslmode=disable"),
         ("postgresql://host/name?ssl=verify-full", "postgresql://host/name?sslmode=verify-full"),
         ("postgresql://host/name?connect_timeout=10&pgbouncer=true", "postgresql://host/name"),
         ("postgresql://host/name?prepared_statement_cache_size=0&async_fallback=true", "postgresql://host/name"),
@@ -235,5 +240,9 @@ async def test_url_of_a_provider(database: str) -> None:
 
 
 def test_password_does_not_show() -> None:
-    """Settings can be printed and logged."""
+    """Settings can be printed and logged, and so can what is wrong with them."""
     assert "secret" not in repr(Settings(database_url=SecretStr(URL)))
+    with pytest.raises(ValidationError) as error:
+        Settings.model_validate({"database_url": "mysql://ada:secret@host"})
+    assert "must begin with postgresql://" in str(error.value)
+    assert "secret" not in str(error.value)
