@@ -187,7 +187,7 @@ async def change_password(body: schemas.PasswordChange, caller: CurrentUser, vis
     async with visit.sessions.begin() as session:
         await _check_the_same(session, account)
         await _set_password(session, visit, caller, password_hash, but=caller.session_id)
-        log.info("password changed", user_id=str(caller.id))
+        log.info("password changed")
 
 
 @router.post("/change-email", status_code=202, responses=problems(401, 403, 409, 429))
@@ -223,7 +223,7 @@ async def deactivate(body: schemas.PasswordOnly, caller: CurrentUser, visit: Thi
         await users.keep_an_administrator(session, caller.id)
         await _check_the_same(session, account)
         await users.change_user(session, caller.id, UserAdministration(active=False))
-    log.info("account deactivated", user_id=str(caller.id))
+    log.info("account deactivated")
     clear_cookies(visit.response)
 
 
@@ -236,7 +236,7 @@ async def delete_account(body: schemas.PasswordOnly, caller: CurrentUser, visit:
         await _check_the_same(session, account)
         # Whatever refers to the user goes along: ON DELETE CASCADE.
         await session.execute(delete(User).where(User.id == caller.id))
-    log.info("account deleted", user_id=str(caller.id))
+    log.info("account deleted")
     clear_cookies(visit.response)
 
 
@@ -245,7 +245,7 @@ async def _confirm_password(visit: Visit, caller: Caller, body: schemas.Password
     limits = LOGIN_HERE.of(visit.network, caller_id), LOGIN_ACCOUNT.of(caller_id)
     fits, _ = await _try_password(visit, body.password, account, *limits)
     if not account or not fits:
-        log.warning("password wrong", user_id=str(caller.id))
+        log.warning("password wrong")
         raise Problem(403, "This is not your password.", title="Wrong password")
     await succeed(visit.attempts, *limits)
     return account

@@ -189,7 +189,7 @@ async def end_session(session_id: UUID, caller: CurrentUser, session: Session) -
     statement = update(LoginSession).where(*own).values(ended_at=clock.now()).returning(LoginSession.id)
     if await session.scalar(statement) is None:
         raise Problem(404, "There is no such session.")
-    log.info("session ended", user_id=str(caller.id), session_id=str(session_id))
+    log.info("session ended", session_id=str(session_id))
 
 
 @router.delete("/sessions", status_code=204, responses=problems(401, 403))
