@@ -37,6 +37,10 @@ class MailServer:
     logins: list[str] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
 
+    def sender(self) -> outbox.Send:
+        """Return what hands mails over to it."""
+        return sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{self.port}")))
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.com ESMTP\r\n")
         while line := (await reader.readline()).decode().strip():
@@ -102,6 +106,17 @@ async def deliver_all(app: FastAPI, send: outbox.Send) -> None:
         pass
 
 
+async def recipients(app: FastAPI) -> list[str]:
+    """Send what is due; return to whom it went, one after the other."""
+    sent = []
+
+    async def send(message: EmailMessage) -> None:
+        sent.append(message["To"])
+
+    await deliver_all(app, send)
+    return sent
+
+
 def settings(**fields: object) -> Settings:
     return Settings.model_validate({"database_url": SecretStr("postgresql:///unused"), **fields})
 
@@ -159,7 +174,7 @@ async def test_a_domain_in_letters_of_its_own_is_written_in_ascii(
     async with app.state.sessions.begin() as session:
         post(session, "ada@straße.de", template, product="us", name="Ada", link="")
 
-    await deliver_all(app, sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}"))))
+    await deliver_all(app, mail_server.sender())
 
     assert [mail["To"] for mail in mail_server.mails] == ["ada@xn--strae-oqa.de"]
 
@@ -173,7 +188,7 @@ async def test_a_refused_mail_is_tried_again_and_given_up_in_the_end(
 ) -> None:
     """Twelve times, after 1, 2, 4, ... minutes; the log never names the recipient, though the server does."""
     mail_server.refuses = f"450 {posted} is busy"
-    send = sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}")))
+    send = mail_server.sender()
     move_clock(monkeypatch, timedelta())  # it stands still from here on
     for attempt in range(1 + 12):
         assert await waiting(app) == 1
@@ -214,13 +229,8 @@ async def test_a_mail_that_another_worker_takes_keeps_no_other_back(
     async with app.state.sessions.begin() as posting:
         post(posting, "eve@example.com", template, product="us", name="Eve", link="")
     await session.execute(select(Mail).where(Mail.recipient == posted).with_for_update())
-    sent = []
 
-    async def send(message: EmailMessage) -> None:
-        sent.append(message["To"])
-
-    await deliver_all(app, send)
-    assert sent == ["eve@example.com"]
+    assert await recipients(app) == ["eve@example.com"]
 
 
 async def test_the_mail_that_has_been_due_for_longest_comes_first(app: FastAPI, posted: str, template: Path) -> None:
@@ -229,13 +239,8 @@ async def test_the_mail_that_has_been_due_for_longest_comes_first(app: FastAPI, 
         await session.flush()
         longer = update(Mail).where(Mail.recipient == "eve@example.com").values(due_at=Mail.due_at - timedelta(hours=1))
         await session.execute(longer)
-    sent = []
 
-    async def send(message: EmailMessage) -> None:
-        sent.append(message["To"])
-
-    await deliver_all(app, send)
-    assert sent == ["eve@example.com", posted]
+    assert await recipients(app) == ["eve@example.com", posted]
 
 
 async def test_an_attempt_ends_before_another_worker_makes_the_next(
@@ -263,7 +268,7 @@ async def test_a_server_that_hangs_is_not_waited_for_any_longer(
     """Not to say goodbye either: the next attempt would begin meanwhile, and whoever is to stop would not end."""
     monkeypatch.setattr(outbox, "SEND_SECONDS", 0.5)
     mail_server.hangs_at = "RCPT"
-    send = sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}")))
+    send = mail_server.sender()
 
     async with asyncio.timeout(30):
         assert await deliver(app.state.sessions, send, SENDER)
@@ -278,7 +283,7 @@ async def test_a_mail_is_sent_once_however_the_server_says_goodbye(
     """Once it has taken the mail, that is no matter."""
     mail_server.hangs_at = "QUIT"
 
-    await deliver_all(app, sender(settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{mail_server.port}"))))
+    await deliver_all(app, mail_server.sender())
 
     assert len(mail_server.mails) == 1
     assert await waiting(app) == 0

@@ -223,21 +223,27 @@ async def test_the_old_password_opens_nothing_once_it_has_been_changed(
     assert await read_mails(app, "eve@example.com") == []
 
 
-async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
-    app: FastAPI, client: AsyncClient, session: AsyncSession
-) -> None:
-    """It came first, but the administrator's request had begun before: opening the account again must not revive it."""
-    root = await join(app, client, "root@example.com", role=Role.ADMIN)
-    ada = await join(app, client)
+async def log_in_while_closing(session: AsyncSession, ada: Person, root: Person) -> dict[str, str]:
+    """Let a login come first whose account an administrator had begun to close before; return its tokens."""
     await session.execute(select(User).where(User.email == ada.email).with_for_update())
-
-    logging_in = asyncio.create_task(log_in(client, ada.email))
+    logging_in = asyncio.create_task(log_in(ada.client, ada.email))
     await until_blocked(session)
     closing = asyncio.create_task(root.send("PATCH", f"/users/{ada.id}", json={"active": False}))
     await until_blocked(session, requests=2)
     await session.rollback()
     tokens = await logging_in
     assert (await closing).status_code == 200
+    return tokens
+
+
+async def test_a_login_while_the_account_is_being_closed_is_over_for_good(
+    app: FastAPI, client: AsyncClient, session: AsyncSession
+) -> None:
+    """It came first, but the administrator's request had begun before: opening the account again must not revive it."""
+    root = await join(app, client, "root@example.com", role=Role.ADMIN)
+    ada = await join(app, client)
+
+    tokens = await log_in_while_closing(session, ada, root)
     assert (await root.send("PATCH", f"/users/{ada.id}", json={"active": True})).status_code == 200
 
     late = Person(client, ada.id, ada.email, tokens["access_token"], tokens["refresh_token"])
@@ -332,15 +338,8 @@ async def test_a_login_while_the_account_is_being_closed_does_not_become_an_admi
     """Nor does the command that makes administrators revive it when it opens the account again."""
     ada = await join(app, client)
     root = await join(app, client, "root@example.com", role=Role.ADMIN)
-    await session.execute(select(User).where(User.email == ada.email).with_for_update())
 
-    logging_in = asyncio.create_task(log_in(client, ada.email))
-    await until_blocked(session)
-    closing = asyncio.create_task(root.send("PATCH", f"/users/{ada.id}", json={"active": False}))
-    await until_blocked(session, requests=2)
-    await session.rollback()
-    ada.access = (await logging_in)["access_token"]
-    assert (await closing).status_code == 200
+    ada.access = (await log_in_while_closing(session, ada, root))["access_token"]
     await make_admin(ada.email, Settings(database_url=SecretStr(database)))
 
     assert (await ada.send("GET", "/users/me")).status_code == 401
